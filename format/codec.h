@@ -1,0 +1,20 @@
+/* Payload compression: none and LZ4 block. */
+#ifndef RK_FORMAT_CODEC_H
+#define RK_FORMAT_CODEC_H
+
+#include "format/buffer.h"
+#include "rrdkit/recording.h"
+#include "rrdkit/status.h"
+
+/* Most that a payload may claim to hold uncompressed; more is RK_ERR_LIMIT. */
+#define RK_UNCOMPRESSED_MAX ((uint64_t)2 << 30)
+
+/* Appends the compressed form of `data`. *used: what was used: NONE when LZ4 would not be smaller. */
+rk_status rk_compress(rk_buffer *out, rk_compression compression, const void *data, size_t size, rk_compression *used);
+/* Appends the uncompressed form; `uncompressed_size` is the message's claim, checked against RK_UNCOMPRESSED_MAX and
+ * against what LZ4 can yield at most (255 times) before memory is taken. RK_ERR_CORRUPT, RK_ERR_LIMIT,
+ * RK_ERR_NO_MEMORY. */
+rk_status rk_decompress(rk_buffer *out, rk_compression compression, const void *data, size_t size,
+                        uint64_t uncompressed_size, rk_error *error);
+
+#endif

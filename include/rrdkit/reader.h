@@ -1,0 +1,199 @@
+/* Reading: one ordered timeline over any number of recordings.
+ *
+ * A reader takes inputs, then yields their rows in one total order that depends on the data alone: by (log_time, row
+ * id); a row without log_time (static, or stock data without it) is ordered by the time in its row id. A row seen twice
+ * (same store, entity, row id and components) is yielded once. A writer's own order is never broken.
+ *
+ * Threads: a reader belongs to one thread at a time. Everything it lends lives until the next call on that reader,
+ * except what is said to live as long as the reader. All input bytes are treated as hostile. */
+#ifndef RRDKIT_READER_H
+#define RRDKIT_READER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "rrdkit/arrow.h"
+#include "rrdkit/recording.h" /* rk_timeline_kind, rk_compression */
+#include "rrdkit/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct rk_reader rk_reader;
+
+/* 16 bytes, as Rerun shows them: 8 of ns since the epoch, 8 of increment; compare (time_ns, inc). */
+typedef struct rk_tuid {
+  uint64_t time_ns;
+  uint64_t inc;
+} rk_tuid;
+
+typedef enum rk_store_kind { RK_STORE_RECORDING = 1, RK_STORE_BLUEPRINT = 2 } rk_store_kind;
+
+/* A Rerun store. Lives as long as the reader. */
+typedef struct rk_store {
+  rk_store_kind kind;
+  const char *application_id;
+  const char *recording_id;
+} rk_store;
+
+/* One writer (a thread of a process) as its writer record tells. Lives as long as the reader. Unknown texts are "". */
+typedef struct rk_writer_info {
+  uint32_t tag; /* unique in the recording; the high half of its row ids' inc */
+  const rk_store *store;
+  const char *host;
+  const char *boot_id;
+  int64_t pid;
+  int64_t tid;
+  const char *thread; /* thread name at its first row */
+  const char *program;
+  int64_t start_ns; /* on the recording's axis */
+} rk_writer_info;
+
+/* A byte range of an input that could not be used. Lent during the callback. */
+typedef struct rk_loss {
+  const char *input;
+  uint64_t offset;
+  uint64_t length;
+  rk_status status;
+  const char *reason; /* one line */
+  uint32_t writer;    /* tag, or 0 where unknown */
+} rk_loss;
+
+/* Zero-initialise. Strings are copied. */
+typedef struct rk_reader_options {
+  const char *const
+      *entities; /* globs over entity paths (`*` within a part, `**` across parts); any may match; NULL: all */
+  size_t entity_count;
+  const uint32_t *writers; /* tags; NULL: all */
+  size_t writer_count;
+  const char *timeline; /* only rows that carry this timeline; NULL: all */
+  bool has_since, has_until;
+  int64_t since_ns, until_ns; /* on log_time (the order key), since <= t < until; static rows always pass */
+  const char *application_id; /* non-NULL: every recording store's rows are given this id ... */
+  const char *recording_id;   /* ... and this one: fuses recordings */
+  void (*on_loss)(void *context,
+                  const rk_loss *loss); /* called as losses are met, by rk_reader_add and rk_reader_next */
+  void *context;
+} rk_reader_options;
+
+/* Makes a reader without inputs. RK_ERR_NO_MEMORY, RK_ERR_MISUSE. `options` and `error` may be NULL. */
+RK_API rk_status rk_reader_open(const rk_reader_options *options, rk_reader **reader, rk_error *error);
+
+/* Adds an input: a file's path, or "-" for standard input. It is scanned to its end as it is now. RK_OK also when parts
+ * of it are damaged (on_loss has told). RK_ERR_IO (missing, a directory, unreadable), RK_ERR_NOT_RRD,
+ * RK_ERR_UNSUPPORTED, RK_ERR_TRUNCATED (empty): the input was not added and the reader goes on without it. */
+RK_API rk_status rk_reader_add(rk_reader *reader, const char *path, rk_error *error);
+
+/* The same from memory, which the caller keeps until rk_reader_free. `name` is used in losses. */
+RK_API rk_status rk_reader_add_memory(rk_reader *reader, const char *name, const void *data, size_t size,
+                                      rk_error *error);
+
+/* One timeline's value in a row. */
+typedef struct rk_time_cell {
+  const char *timeline;
+  rk_timeline_kind kind;
+  int64_t value;
+} rk_time_cell;
+
+/* One component's values in a row: elements [start, start + count) of `values`, whose type is `schema`. */
+typedef struct rk_component_cell {
+  const char *component;      /* column name, e.g. "Points3D:positions" */
+  const char *archetype;      /* or NULL */
+  const char *component_type; /* or NULL */
+  const struct ArrowSchema *schema;
+  const struct ArrowArray *values;
+  int64_t start;
+  int64_t count;
+} rk_component_cell;
+
+typedef struct rk_row {
+  rk_tuid row_id;
+  int64_t key_ns; /* the time that ordered it */
+  bool is_static;
+  const rk_store *store;
+  const char *entity_path;
+  const rk_writer_info *writer; /* NULL: not written by rrdkit, or its writer record is lost */
+  uint32_t row_number;          /* of that writer */
+  size_t timeline_count;
+  const rk_time_cell *timelines; /* sorted by name; empty for static rows */
+  size_t component_count;
+  const rk_component_cell *components; /* those that the row has (not null), sorted by name */
+} rk_row;
+
+/* The next row in order, lent until the next call. RK_END: no more. RK_ERR_NO_MEMORY or RK_ERR_IO end the reading;
+ * damage does not: it is reported by on_loss and passed over. No input may be added after the first call. */
+RK_API rk_status rk_reader_next(rk_reader *reader, const rk_row **row);
+
+/* What the inputs hold, from the index and from decoding what the index cannot tell. Applies the filters by whole
+ * chunks only. */
+typedef struct rk_chunk_info {
+  const char *input;
+  const rk_store *store;
+  const char *entity_path;
+  rk_tuid chunk_id;
+  uint32_t writer; /* tag, 0: unknown */
+  bool is_static;
+  bool sealed;
+  uint64_t row_count;
+  uint64_t offset;            /* of its frame in the input */
+  uint64_t size;              /* of its frame */
+  uint64_t uncompressed_size; /* of its Arrow payload */
+  rk_compression compression;
+  int64_t min_ns, max_ns; /* order key */
+  size_t timeline_count;
+  const rk_time_cell *timeline_min; /* smallest value on each timeline, sorted by name */
+  const rk_time_cell *timeline_max;
+  size_t component_count;
+  const char *const *components;  /* column names, sorted */
+  const uint64_t *component_rows; /* rows in which each is present */
+} rk_chunk_info;
+
+/* The next chunk in input and file order; independent of rk_reader_next. RK_END: no more. */
+RK_API rk_status rk_reader_next_chunk(rk_reader *reader, const rk_chunk_info **chunk);
+
+/* The stores and writers of all inputs so far, sorted by id and by tag. The arrays live as long as the reader. */
+RK_API const rk_store *const *rk_reader_stores(const rk_reader *reader, size_t *count);
+RK_API const rk_writer_info *const *rk_reader_writers(const rk_reader *reader, size_t *count);
+
+/* Totals so far. */
+typedef struct rk_reader_stats {
+  uint64_t input_size; /* bytes of all inputs */
+  uint64_t chunk_count;
+  uint64_t rows_indexed;
+  uint64_t rows_returned;
+  uint64_t duplicate_rows; /* seen twice and yielded once */
+  uint64_t clamped_rows;   /* key stepped back within a writer; order kept */
+  uint64_t loss_count;
+  uint64_t lost_size; /* bytes */
+} rk_reader_stats;
+RK_API void rk_reader_get_stats(const rk_reader *reader, rk_reader_stats *stats);
+
+/* The reader's last error. */
+RK_API void rk_reader_error(const rk_reader *reader, rk_error *error);
+
+/* NULL is allowed. */
+RK_API void rk_reader_free(rk_reader *reader);
+
+/* ---- Merging ---- */
+
+typedef struct rk_merge_options {
+  rk_compression compression;
+  uint32_t chunk_rows; /* rows of an output chunk at most; 0: 4096 */
+  uint64_t chunk_size; /* uncompressed bytes after which a chunk is cut; 0: 1 MiB */
+  bool (*on_progress)(void *context, uint64_t rows_done, uint64_t rows_total,
+                      uint64_t bytes_out); /* false stops: RK_END */
+  void *context;
+} rk_merge_options;
+
+/* Writes all rows that rk_reader_next would yield to `fd` (any writable descriptor, written front to back) as one
+ * recording file: ordered in time, compacted per store and entity, with writer records, End, footer and manifests. The
+ * bytes depend on the rows alone, not on the order of the inputs. The reader is at its end after it. RK_ERR_IO with
+ * sys_errno (EPIPE included). */
+RK_API rk_status rk_reader_merge(rk_reader *reader, int fd, const rk_merge_options *options, rk_error *error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,166 @@
+/* Writing: every thread of every process appends rows to one shared recording.
+ *
+ * A row is what one call logs: some components of one entity, at the calling thread's current time on every timeline.
+ * Logging copies the row into a ring that belongs to the calling thread and lies in a MAP_SHARED spool file: no lock,
+ * no system call, no allocation in steady state. Rings are turned into chunks and appended to the recording by a
+ * background thread (by size and age), by the owner when its ring is nearly full, and by flush, thread exit, close and
+ * process exit.
+ *
+ * Threads: every function here may be called by any thread at any time, but not from a signal handler, and not after
+ * `rk_recording_free`. After `fork` the child may go on using the handle: it is a new writer with empty rings; the
+ * parent's rows stay the parent's. */
+#ifndef RRDKIT_RECORDING_H
+#define RRDKIT_RECORDING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "rrdkit/arrow.h"
+#include "rrdkit/status.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct rk_recording rk_recording; /* a recording opened to append */
+typedef struct rk_entity rk_entity; /* an entity path of one recording, resolved; lives as long as the recording */
+typedef struct rk_component rk_component; /* a component column: name, archetype, component type, Arrow type */
+typedef struct rk_timeline rk_timeline;   /* a timeline of one recording; lives as long as the recording */
+
+typedef enum rk_compression {
+  RK_COMPRESSION_DEFAULT = 0, /* LZ4 */
+  RK_COMPRESSION_NONE = 1,
+  RK_COMPRESSION_LZ4 = 2
+} rk_compression;
+
+/* Zero-initialise; every zero means the default. */
+typedef struct rk_recording_options {
+  const char
+      *application_id; /* NULL: adopt when joining; when creating, the program's name. [A-Za-z0-9_-], at most 180 */
+  const char *recording_id; /* NULL: adopt when joining; when creating, a random UUID */
+  const char *name;         /* RecordingInfo:name, written by the creator; NULL: none */
+  rk_compression compression;
+  size_t ring_size; /* bytes per thread, rounded up to a power of two; 0: RRDKIT_RING_SIZE or 1 MiB; 64 KiB to 1 GiB */
+  int64_t flush_age_ns;        /* no accepted row waits longer for its append; 0: 1 s */
+  const char *spool_directory; /* NULL: RRDKIT_SPOOL_DIR or "<path>.spool" beside the recording */
+  uint32_t file_mode;          /* permission bits of a created recording before umask; 0: 0666 */
+} rk_recording_options;
+
+/* Opens `path` to append: creates a recording (published complete, so no process ever sees a half-made one) or joins
+ * the one that is there, whose ids and clock offset are adopted. `options` and `error` may be NULL. RK_ERR_CONFLICT:
+ * the file is a recording with another application or recording id than asked for. RK_ERR_NOT_RRD: the file is
+ * something else. RK_ERR_UNSUPPORTED: a network file system, a finished recording, or a recording not made by rrdkit.
+ * RK_ERR_IO, RK_ERR_NO_MEMORY, RK_ERR_MISUSE (options). On failure `*recording` is NULL. */
+RK_API rk_status rk_recording_open(const char *path, const rk_recording_options *options, rk_recording **recording,
+                                   rk_error *error);
+
+/* Appends every row that any thread of this process has logged before the call, and returns when it is in the page
+ * cache (survives the death of the process). RK_ERR_IO: some rows could not be appended; they stay in their rings. */
+RK_API rk_status rk_recording_flush(rk_recording *recording);
+
+/* Flushes, stops the background thread and closes the files. Logging after it fails with RK_ERR_MISUSE. Idempotent. */
+RK_API rk_status rk_recording_close(rk_recording *recording);
+
+/* Closes if need be, and frees. No thread may use the handle any more. NULL is allowed. Never fails. */
+RK_API void rk_recording_free(rk_recording *recording);
+
+/* The error of the calling thread's last failed call on this recording; else the recording's first background failure
+ * (an append that the system refused; sticky until rk_recording_clear_error). status RK_OK: none. */
+RK_API void rk_recording_error(const rk_recording *recording, rk_error *error);
+RK_API void rk_recording_clear_error(rk_recording *recording);
+
+/* The recording's identity; the text lives as long as the recording. */
+RK_API const char *rk_recording_application_id(const rk_recording *recording);
+RK_API const char *rk_recording_recording_id(const rk_recording *recording);
+
+/* Now, in ns since the Unix epoch, on the recording's own axis (CLOCK_MONOTONIC plus the recording's offset). */
+RK_API int64_t rk_recording_now(const rk_recording *recording);
+
+/* ---- Entities ---- */
+
+/* Resolves an entity path such as "world/robot" or "/world/robot": the same handle for the same path. NULL when the
+ * path is empty, not UTF-8, malformed, reserved (a part that begins with "__") or memory is short; the calling thread's
+ * error says so, and logging to a NULL entity returns it. Cached per thread: no lock after a thread's first use of a
+ * path, but for hot loops keep the handle. */
+RK_API const rk_entity *rk_entity_at(rk_recording *recording, const char *path);
+
+/* ---- Time ---- */
+
+typedef enum rk_timeline_kind {
+  RK_TIMELINE_SEQUENCE = 1, /* Int64 */
+  RK_TIMELINE_DURATION = 2, /* ns */
+  RK_TIMELINE_TIMESTAMP = 3 /* ns since the Unix epoch */
+} rk_timeline_kind;
+
+/* The timeline of that name. NULL, with the thread's error: empty name, not UTF-8, "log_time" (written automatically),
+ * or the name already has another kind in this process (RK_ERR_CONFLICT). */
+RK_API const rk_timeline *rk_timeline_at(rk_recording *recording, const char *name, rk_timeline_kind kind);
+
+/* Sets the calling thread's time on a timeline for all rows it logs from now on. INT64_MIN is reserved (RK_ERR_MISUSE).
+ */
+RK_API rk_status rk_time_set(rk_recording *recording, const rk_timeline *timeline, int64_t value);
+RK_API rk_status rk_time_set_sequence(rk_recording *recording, const char *timeline, int64_t value);
+RK_API rk_status rk_time_set_duration_ns(rk_recording *recording, const char *timeline, int64_t value_ns);
+RK_API rk_status rk_time_set_timestamp_ns(rk_recording *recording, const char *timeline, int64_t since_epoch_ns);
+
+/* The calling thread's later rows no longer carry this timeline (or any but log_time). */
+RK_API rk_status rk_time_disable(rk_recording *recording, const char *timeline);
+RK_API rk_status rk_time_reset(rk_recording *recording);
+
+/* ---- Logging ---- */
+
+/* One instance of a list-typed component whose items have a fixed width: a blob, a line strip. `count` is in items. */
+typedef struct rk_span {
+  const void *data;
+  size_t count;
+} rk_span;
+
+/* The values of one component in one row. Give `array`, or `values`:
+ * - type of fixed width (numbers, bool as one byte each, fixed-size lists of numbers): `count` packed values;
+ * - utf8: `const char *[count]`, NUL-terminated;
+ * - binary, list of a fixed-width type: `rk_span[count]`;
+ * - any type: `array`, whose elements are the instances (`count` and `values` are ignored). It is only read during the
+ * call. count 0 logs an explicitly empty list (clears the component). Text that is not valid UTF-8 is stored with each
+ * maximal invalid part replaced by U+FFFD. */
+typedef struct rk_cell {
+  const rk_component *component;
+  size_t count;
+  const void *values;
+  const struct ArrowArray *array;
+} rk_cell;
+
+/* Defines a component of the user's own, or finds the equal one defined before. `archetype` and `component_type` may be
+ * NULL. With an archetype "myco.Frame" the column is named "<last part>:<name>" by the caller: `name` is the whole
+ * column name. `type` is the Arrow type of one instance as C-data-interface format strings, children in parentheses,
+ * separated by commas, each [name][!]:format with ! for not nullable: "g", "u", "+w:3(!:f)", "+l(!:C)",
+ * "+s(width!:I,height!:I)". A missing list-child name is "item". NULL, with the thread's error: bad UTF-8, bad type, a
+ * name under "rerun." that is not Rerun's (RK_ERR_MISUSE), or the name is already in use with another type
+ * (RK_ERR_CONFLICT). */
+RK_API const rk_component *rk_component_at(rk_recording *recording, const char *name, const char *type,
+                                           const char *archetype, const char *component_type);
+
+/* A component of a built-in archetype by its column name, e.g. "Points3D:positions". NULL if there is none. Any
+ * recording. */
+RK_API const rk_component *rk_component_builtin(const char *name);
+
+/* Logs one row: cell_count >= 1 cells with distinct components. Returns when the row is in the ring: it then survives
+ * the death of the process. RK_ERR_MISUSE, RK_ERR_CONFLICT: nothing was logged. RK_ERR_IO: ring full and the append
+ * failed; the row was not accepted. */
+RK_API rk_status rk_log(rk_recording *recording, const rk_entity *entity, const rk_cell *cells, size_t cell_count);
+
+/* The same for data that holds at all times: no timelines; the last row logged wins. */
+RK_API rk_status rk_log_static(rk_recording *recording, const rk_entity *entity, const rk_cell *cells,
+                               size_t cell_count);
+
+/* ---- Recording properties (static data at /__properties) ---- */
+
+RK_API rk_status rk_recording_set_name(rk_recording *recording, const char *name);
+RK_API rk_status rk_recording_set_start_time_ns(rk_recording *recording, int64_t since_epoch_ns);
+/* The entity "/__properties/<name>" to log user properties to with rk_log_static. NULL as rk_entity_at. */
+RK_API const rk_entity *rk_recording_property(rk_recording *recording, const char *name);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
