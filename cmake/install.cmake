@@ -1,0 +1,37 @@
+# What is installed: the library with its CMake package and pkg-config file, the tools, their manual and completions.
+include(CMakePackageConfigHelpers)
+
+install(TARGETS rrdkit EXPORT rrdkit
+  ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
+  RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(DIRECTORY include/rrdkit TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
+if(rrdkit_tool_targets)
+  install(TARGETS ${rrdkit_tool_targets} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+endif()
+
+set(rrdkit_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/rrdkit)
+configure_package_config_file(cmake/rrdkit-config.cmake.in rrdkit-config.cmake
+  INSTALL_DESTINATION ${rrdkit_package_dir} NO_SET_AND_CHECK_MACRO)
+write_basic_package_version_file(rrdkit-config-version.cmake COMPATIBILITY SameMinorVersion)
+install(EXPORT rrdkit NAMESPACE rrdkit:: FILE rrdkit-targets.cmake DESTINATION ${rrdkit_package_dir})
+install(FILES ${PROJECT_BINARY_DIR}/rrdkit-config.cmake ${PROJECT_BINARY_DIR}/rrdkit-config-version.cmake
+  DESTINATION ${rrdkit_package_dir})
+
+# The way from the .pc file to the prefix, so that an installed tree can be moved.
+if(IS_ABSOLUTE ${CMAKE_INSTALL_LIBDIR})
+  set(rrdkit_pc_prefix ${CMAKE_INSTALL_PREFIX})
+else()
+  file(RELATIVE_PATH rrdkit_pc_up /prefix/${CMAKE_INSTALL_LIBDIR}/pkgconfig /prefix)
+  string(REGEX REPLACE "/$" "" rrdkit_pc_up "${rrdkit_pc_up}")
+  set(rrdkit_pc_prefix "\${pcfiledir}/${rrdkit_pc_up}")
+endif()
+foreach(kind LIBDIR INCLUDEDIR)
+  if(IS_ABSOLUTE ${CMAKE_INSTALL_${kind}})
+    set(rrdkit_pc_${kind} ${CMAKE_INSTALL_${kind}})
+  else()
+    set(rrdkit_pc_${kind} "\${prefix}/${CMAKE_INSTALL_${kind}}")
+  endif()
+endforeach()
+configure_file(cmake/rrdkit.pc.in rrdkit.pc @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/rrdkit.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+install(FILES LICENSE-MIT LICENSE-APACHE TYPE DOC)
