@@ -1,0 +1,70 @@
+/* Payload compression: none and LZ4 block (SPEC "ArrowMsg"). */
+#include "format/codec.h"
+
+#include <limits.h>
+#include <lz4.h>
+
+#include "format/error.h"
+
+/* No LZ4 block holds more than this many times its own size. */
+enum { LZ4_YIELD_MAX = 255 };
+
+rk_status rk_compress(rk_buffer *out, rk_compression compression, const void *data, size_t size, rk_compression *used)
+{
+  if (compression != RK_COMPRESSION_NONE && size > 0 && size <= LZ4_MAX_INPUT_SIZE) {
+    const int bound = LZ4_compressBound((int)size);
+    if (!rk_buffer_reserve(out, (size_t)bound)) {
+      return RK_ERR_NO_MEMORY;
+    }
+    const int packed = LZ4_compress_default(data, (char *)out->data + out->size, (int)size, bound);
+    if (packed > 0 && (size_t)packed < size) {
+      out->size += (size_t)packed;
+      *used = RK_COMPRESSION_LZ4;
+      return RK_OK;
+    }
+  }
+  rk_buffer_append(out, data, size);
+  *used = RK_COMPRESSION_NONE;
+  return out->failed ? RK_ERR_NO_MEMORY : RK_OK;
+}
+
+static rk_status decompress_lz4(rk_buffer *out, const void *data, size_t size, uint64_t uncompressed_size,
+                                rk_error *error)
+{
+  if (uncompressed_size > RK_UNCOMPRESSED_MAX || uncompressed_size > INT_MAX || size > INT_MAX) {
+    return rk_fail(error, RK_ERR_LIMIT, RK_NO_OFFSET, "payload claims %llu bytes uncompressed, beyond the limit",
+                   (unsigned long long)uncompressed_size);
+  }
+  if (uncompressed_size / LZ4_YIELD_MAX > size) {
+    return rk_fail(error, RK_ERR_CORRUPT, RK_NO_OFFSET, "LZ4: %zu bytes cannot hold the claimed %llu", size,
+                   (unsigned long long)uncompressed_size);
+  }
+  if (!rk_buffer_reserve(out, (size_t)uncompressed_size + 1)) {
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "out of memory for a payload of %llu bytes",
+                   (unsigned long long)uncompressed_size);
+  }
+  const int unpacked =
+      size == 0 ? -1 : LZ4_decompress_safe(data, (char *)out->data + out->size, (int)size, (int)uncompressed_size);
+  if (unpacked < 0) {
+    return rk_fail(error, RK_ERR_CORRUPT, RK_NO_OFFSET, "LZ4: payload is damaged or longer than it claims");
+  }
+  out->size += (size_t)unpacked;
+  return RK_OK;
+}
+
+rk_status rk_decompress(rk_buffer *out, rk_compression compression, const void *data, size_t size,
+                        uint64_t uncompressed_size, rk_error *error)
+{
+  if (compression == RK_COMPRESSION_LZ4) {
+    return decompress_lz4(out, data, size, uncompressed_size, error);
+  }
+  if (compression != RK_COMPRESSION_NONE) {
+    return rk_fail(error, RK_ERR_UNSUPPORTED, RK_NO_OFFSET, "unknown compression %d", (int)compression);
+  }
+  if (size > RK_UNCOMPRESSED_MAX) {
+    return rk_fail(error, RK_ERR_LIMIT, RK_NO_OFFSET, "payload of %zu bytes is beyond the limit", size);
+  }
+  rk_buffer_append(out, data, size);
+  return out->failed ? rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "out of memory for a payload of %zu bytes", size)
+                     : RK_OK;
+}
