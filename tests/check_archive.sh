@@ -12,7 +12,7 @@ for layer in format writer; do
     { echo "check_archive: not every file of $layer was built" >&2; exit 1; }
 done
 # shellcheck disable=SC2086
-ar rcs "$work/writer.a" $objects
+ar qcs "$work/writer.a" $objects
 size=$(stat -c %s "$work/writer.a")
 echo "writer + format: $size bytes; whole library: $(stat -c %s "$work/librrdkit.a")"
 [ "$size" -gt 20000 ] && [ "$size" -lt 400000 ] || { echo "check_archive: $size bytes, the budget is 400000" >&2; exit 1; }

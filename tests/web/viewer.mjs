@@ -184,9 +184,11 @@ async function look(browser, origin, option) {
   const page = await browser.newPage({ viewport: { width: option.width, height: option.height } });
   const problems = [];
   let finished = false;
+  let gaveUp = false;
   page.on('console', (message) => {
     const text = message.text();
     if (/Data source .* has finished/.test(text)) finished = true;
+    if (/Data source .* has left/.test(text)) gaveUp = true;
     if (!['warning', 'error'].includes(message.type()) && !/^\s*(WARN|ERROR)\b/.test(text.replace(/%c/g, ''))) return;
     if (!NOT_ABOUT_DATA.some((pattern) => pattern.test(text))) problems.push(text);
   });
@@ -194,8 +196,9 @@ async function look(browser, origin, option) {
   page.on('crash', () => problems.push('the page crashed'));
   await page.addInitScript(MUTE);
   await page.goto(origin, { timeout: option.timeout });
-  const opened = await until(() => page.evaluate(() => (window.rk?.state.opened.length ?? 0) > 0), option.timeout);
-  const complete = opened && (await until(async () => finished, option.timeout));
+  const opened = () => page.evaluate(() => (window.rk?.state.opened.length ?? 0) > 0);
+  await until(async () => gaveUp || (finished && (await opened())), option.timeout);
+  const complete = finished && (await opened());
   const events = await page.evaluate(() => window.rk?.state.opened ?? []);
   const result = {
     application_id: events[0]?.application_id ?? null,
