@@ -188,7 +188,7 @@ async function look(browser, origin, option) {
   page.on('console', (message) => {
     const text = message.text();
     if (/Data source .* has finished/.test(text)) finished = true;
-    if (/Data source .* has left/.test(text)) gaveUp = true;
+    if (/Data source.* has left/.test(text)) gaveUp = true;
     if (!['warning', 'error'].includes(message.type()) && !/^\s*(WARN|ERROR)\b/.test(text.replace(/%c/g, ''))) return;
     if (!NOT_ABOUT_DATA.some((pattern) => pattern.test(text))) problems.push(text);
   });
