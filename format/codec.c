@@ -35,7 +35,7 @@ static rk_status decompress_lz4(rk_buffer *out, const void *data, size_t size, u
     return rk_fail(error, RK_ERR_LIMIT, RK_NO_OFFSET, "payload claims %llu bytes uncompressed, beyond the limit",
                    (unsigned long long)uncompressed_size);
   }
-  if (uncompressed_size / LZ4_YIELD_MAX > size) {
+  if (uncompressed_size > (uint64_t)size * LZ4_YIELD_MAX) {
     return rk_fail(error, RK_ERR_CORRUPT, RK_NO_OFFSET, "LZ4: %zu bytes cannot hold the claimed %llu", size,
                    (unsigned long long)uncompressed_size);
   }
