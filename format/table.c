@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 bool rk_array_grow(void **items, size_t *capacity, size_t needed, size_t size)
