@@ -40,10 +40,10 @@ void rk_manifest_free(rk_manifest *manifest)
   free(manifest->timelines);
   free(manifest->pairs);
   free(manifest->columns);
-  rk_table_free(&manifest->component_table);
-  rk_table_free(&manifest->timeline_table);
-  rk_table_free(&manifest->pair_table);
-  rk_table_free(&manifest->column_table);
+  rk_numbering_free(&manifest->component_table);
+  rk_numbering_free(&manifest->timeline_table);
+  rk_numbering_free(&manifest->pair_table);
+  rk_numbering_free(&manifest->column_table);
   rk_arena_free(&manifest->arena);
   free(manifest);
 }
@@ -82,8 +82,8 @@ static rk_status number_component(rk_manifest *manifest, const rk_chunk_componen
     return RK_ERR_NO_MEMORY;
   }
   rk_status status = RK_OK;
-  *number = rk_table_find(&manifest->component_table, key.data, key.size);
-  if (*number == RK_TABLE_NONE) {
+  *number = rk_numbering_find(&manifest->component_table, key.data, key.size);
+  if (*number == RK_NUMBERING_NONE) {
     manifest_component record = {0};
     bool added;
     if (!copy_text(manifest, component->archetype, &record.archetype) ||
@@ -91,7 +91,7 @@ static rk_status number_component(rk_manifest *manifest, const rk_chunk_componen
         !copy_text(manifest, component->component_type, &record.component_type)) {
       status = RK_ERR_NO_MEMORY;
     } else {
-      status = rk_table_put(&manifest->component_table, key.data, key.size, number, &added);
+      status = rk_numbering_put(&manifest->component_table, key.data, key.size, number, &added);
     }
     if (status == RK_OK) {
       manifest->components[*number] = record;
@@ -108,8 +108,8 @@ static rk_status number_timeline(rk_manifest *manifest, const rk_chunk_timeline 
     return RK_ERR_NO_MEMORY;
   }
   bool added = false;
-  const size_t known = rk_table_find(&manifest->timeline_table, timeline->name, strlen(timeline->name));
-  if (known != RK_TABLE_NONE) {
+  const size_t known = rk_numbering_find(&manifest->timeline_table, timeline->name, strlen(timeline->name));
+  if (known != RK_NUMBERING_NONE) {
     *number = known;
     return RK_OK;
   }
@@ -118,7 +118,7 @@ static rk_status number_timeline(rk_manifest *manifest, const rk_chunk_timeline 
     return RK_ERR_NO_MEMORY;
   }
   const rk_status status =
-      rk_table_put(&manifest->timeline_table, timeline->name, strlen(timeline->name), number, &added);
+      rk_numbering_put(&manifest->timeline_table, timeline->name, strlen(timeline->name), number, &added);
   if (status == RK_OK) {
     manifest->timelines[*number] = record;
   }
@@ -133,7 +133,7 @@ static rk_status number_pair(rk_manifest *manifest, size_t timeline, size_t comp
   }
   const uint32_t key[2] = {(uint32_t)timeline, (uint32_t)component};
   bool added = false;
-  const rk_status status = rk_table_put(&manifest->pair_table, key, sizeof key, number, &added);
+  const rk_status status = rk_numbering_put(&manifest->pair_table, key, sizeof key, number, &added);
   if (status == RK_OK && added) {
     manifest->pairs[*number] = (manifest_pair){.timeline = key[0], .component = key[1]};
   }
@@ -191,8 +191,8 @@ static rk_status note_column(rk_manifest *manifest, const rk_chunk *chunk, const
   const bool is_static = chunk->timeline_count == 0;
   const bool is_empty = lists_empty(component->lists);
   rk_status status = RK_OK;
-  const size_t known = rk_table_find(&manifest->column_table, name.data, name.size - 1);
-  if (known != RK_TABLE_NONE) {
+  const size_t known = rk_numbering_find(&manifest->column_table, name.data, name.size - 1);
+  if (known != RK_NUMBERING_NONE) {
     manifest->columns[known].is_static |= is_static;
     manifest->columns[known].is_empty &= is_empty;
   } else {
@@ -206,7 +206,7 @@ static rk_status note_column(rk_manifest *manifest, const rk_chunk *chunk, const
         !copy_text(manifest, chunk->entity_path, &record.entity_path)) {
       status = RK_ERR_NO_MEMORY;
     } else {
-      status = rk_table_put(&manifest->column_table, name.data, name.size - 1, &number, &added);
+      status = rk_numbering_put(&manifest->column_table, name.data, name.size - 1, &number, &added);
     }
     if (status == RK_OK) {
       manifest->columns[number] = record;

@@ -3,8 +3,8 @@
 #define RK_FORMAT_FOOTER_INTERNAL_H
 
 #include "format/footer.h"
+#include "format/numbering.h"
 #include "format/sha256.h"
-#include "format/table.h"
 
 /* What one chunk says in one index column; chunks without a cell are null there. */
 typedef struct index_cell {
@@ -59,16 +59,16 @@ struct rk_manifest {
   const char *application_id, *recording_id;
   manifest_chunk *chunks;
   size_t chunk_count, chunk_capacity;
-  rk_table component_table; /* numbers components */
+  rk_numbering component_table; /* numbers components */
   manifest_component *components;
   size_t component_capacity;
-  rk_table timeline_table; /* numbers timelines, by name */
+  rk_numbering timeline_table; /* numbers timelines, by name */
   manifest_timeline *timelines;
   size_t timeline_capacity;
-  rk_table pair_table;
+  rk_numbering pair_table;
   manifest_pair *pairs;
   size_t pair_capacity;
-  rk_table column_table; /* by column name */
+  rk_numbering column_table; /* by column name */
   manifest_column *columns;
   size_t column_capacity;
 };

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "format/error.h"
-#include "format/table.h"
+#include "format/numbering.h"
 #include "reader/merge_internal.h"
 
 enum { DEFAULT_CHUNK_ROWS = 4096, DEFAULT_CHUNK_SIZE = 1 << 20 };
@@ -15,7 +15,7 @@ typedef struct merge {
   rk_reader *reader;
   rk_merge_file file;
   rk_merge_options options;
-  rk_table places; /* numbers chunks by store, entity and timelines */
+  rk_numbering places; /* numbers chunks by store, entity and timelines */
   rk_merge_chunk **chunks;
   size_t chunk_capacity;
   rk_merge_chunk *recent[RECENT_COUNT]; /* by source chunk; a hint */
@@ -47,7 +47,7 @@ static rk_status find_chunk(merge *m, const rk_row_ref *ref, rk_merge_chunk **ch
       !rk_array_grow((void **)&m->chunks, &m->chunk_capacity, m->places.count + 1, sizeof *m->chunks)) {
     return RK_ERR_NO_MEMORY;
   }
-  const rk_status status = rk_table_put(&m->places, m->key.data, m->key.size, &number, &added);
+  const rk_status status = rk_numbering_put(&m->places, m->key.data, m->key.size, &number, &added);
   if (status != RK_OK) {
     return status;
   }
@@ -149,6 +149,7 @@ static rk_status run(merge *m, rk_error *error)
   uint64_t rows_done = 0;
   rk_row_ref ref;
   rk_status status = RK_OK;
+  rk_reader_blueprints_first(m->reader);
   while (status == RK_OK) {
     status = rk_reader_next_ref(m->reader, &ref);
     if (status == RK_END) {
@@ -200,7 +201,7 @@ rk_status rk_reader_merge(rk_reader *reader, int fd, const rk_merge_options *opt
     rk_merge_chunk_free(m.chunks[i]);
   }
   free(m.chunks);
-  rk_table_free(&m.places);
+  rk_numbering_free(&m.places);
   rk_buffer_free(&m.key);
   rk_merge_file_free(&m.file);
   if (status != RK_OK && status != RK_END) {

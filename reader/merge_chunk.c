@@ -4,7 +4,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "format/table.h"
+#include "format/numbering.h"
 #include "reader/merge_internal.h"
 
 /* A component's column. Kept over a reset with its memory; `live` says whether the current rows have it. */

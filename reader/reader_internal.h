@@ -70,6 +70,9 @@ typedef struct rk_row_ref {
 /* As rk_reader_next, without making cells of the row: the same rows in the same order, one stream for both calls. */
 rk_status rk_reader_next_ref(rk_reader *reader, rk_row_ref *ref);
 
+/* From now on rows of blueprint stores come before all others, each part in order. Before the first row; for merging. */
+void rk_reader_blueprints_first(rk_reader *reader);
+
 /* Rows that the index holds after filtering by whole chunks: the most that rk_reader_next_ref can yield. */
 uint64_t rk_reader_row_bound(const rk_reader *reader);
 
