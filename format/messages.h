@@ -20,21 +20,21 @@ typedef struct rk_store_id {
   rk_text application_id, recording_id;
 } rk_store_id;
 
-/* Who a writer is (unknown field 24602 of a SetStoreInfo; SPEC "Writer record"). */
+/* Who a writer is (unknown field 24602 of a SetStoreInfo; SPEC "Writer record"). The encoder replaces invalid UTF-8. */
 typedef struct rk_writer_record {
-  uint32_t tag;
-  rk_text host, boot_id, thread, program;
-  int64_t pid, tid;
-  int64_t start_ns;                        /* on the recording's axis */
-  int64_t clock_monotonic, clock_realtime; /* pair at start */
-  int64_t clock_offset;                    /* what this writer adds to CLOCK_MONOTONIC */
+  uint32_t tag;                            /* 1 varint, required, not 0 */
+  rk_text host, boot_id, thread, program;  /* 2 3 4 5 strings */
+  int64_t pid, tid;                        /* 6 7 varint */
+  int64_t start_ns;                        /* 8 fixed64: on the recording's axis */
+  int64_t clock_monotonic, clock_realtime; /* 9 10 fixed64: pair at start */
+  int64_t clock_offset;                    /* 11 fixed64: what this writer adds to CLOCK_MONOTONIC */
 } rk_writer_record;
 
 /* What the creator fixed (unknown field 24603 of the first SetStoreInfo; SPEC "Recording record"). */
 typedef struct rk_recording_record {
-  int64_t clock_offset; /* ns to add to CLOCK_MONOTONIC of the boot below */
-  rk_text boot_id;
-  int64_t clock_monotonic, clock_realtime;
+  int64_t clock_offset;                    /* 1 fixed64, required: ns to add to CLOCK_MONOTONIC of the boot below */
+  rk_text boot_id;                         /* 2 string */
+  int64_t clock_monotonic, clock_realtime; /* 3 4 fixed64 */
 } rk_recording_record;
 
 typedef struct rk_store_info {
