@@ -1,0 +1,217 @@
+/* What the inputs hold, for people. */
+#include <inttypes.h>
+
+#include "info.h"
+#include "number.h"
+#include "table.h"
+#include "when.h"
+
+static void cell_count(table *t, uint64_t value)
+{
+  out_uint(table_cell(t), value);
+  table_next(t);
+}
+
+static void cell_size(table *t, uint64_t size)
+{
+  out_size(table_cell(t), size);
+  table_next(t);
+}
+
+static void cell_ratio(table *t, const tally *c)
+{
+  out *o = table_cell(t);
+  if (c->size > 0)
+    out_format(o, "%.2f", (double)c->uncompressed_size / (double)c->size);
+  table_next(t);
+}
+
+/* "+1.23 s" after the first row of all; the span's length where `length`. */
+static void cell_moment(table *t, const tally *c, int64_t from, int64_t ns)
+{
+  out *o = table_cell(t);
+  if (c->min_ns <= c->max_ns) {
+    out_char(o, '+');
+    out_duration(o, ns - from);
+  }
+  table_next(t);
+}
+
+static void cell_time(table *t, const tally *c, int64_t ns)
+{
+  out *o = table_cell(t);
+  if (c->min_ns <= c->max_ns)
+    out_time(o, ns);
+  table_next(t);
+}
+
+static void cell_rate(table *t, const tally *c)
+{
+  out *o = table_cell(t);
+  double rate = tally_rate(c);
+  if (rate > 0)
+    out_format(o, rate < 10 ? "%.2f Hz" : rate < 1000 ? "%.1f Hz" : "%.0f Hz", rate);
+  table_next(t);
+}
+
+static void cell_activity(table *t, const info_writer *w)
+{
+  static const char *const levels[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
+  out *o = table_cell(t);
+  double most = 0;
+  for (int bin = 0; bin < ACTIVITY_BINS; bin++)
+    most = w->activity[bin] > most ? w->activity[bin] : most;
+  for (int bin = 0; bin < ACTIVITY_BINS && most > 0; bin++) {
+    int level = (int)(w->activity[bin] / most * 8 + 0.5);
+    out_text(o, levels[w->activity[bin] > 0 && level == 0 ? 1 : level]);
+  }
+  table_next(t);
+}
+
+static void recordings(const info *i, table *t)
+{
+  for (size_t n = 0; n < i->recording_count; n++) {
+    const info_recording *r = &i->recordings[n];
+    table_text(t, r->store->application_id);
+    table_text(t, r->store->recording_id);
+    table_text(t, r->store->kind == RK_STORE_BLUEPRINT ? "blueprint" : "recording");
+    cell_count(t, r->tally.rows);
+    cell_time(t, &r->tally, r->tally.min_ns);
+    out *o = table_cell(t);
+    if (r->tally.min_ns <= r->tally.max_ns)
+      out_duration(o, r->tally.max_ns - r->tally.min_ns);
+    table_next(t);
+  }
+}
+
+static void input_files(const info *i, table *t)
+{
+  for (size_t n = 0; n < i->inputs->count; n++) {
+    const tally *c = &i->input_tallies[n];
+    cell_size(t, i->inputs->list[n].size);
+    cell_count(t, c->chunks);
+    cell_count(t, c->rows);
+    cell_ratio(t, c);
+    table_text(t, i->inputs->list[n].path);
+  }
+}
+
+static void writers(const info *i, table *t)
+{
+  for (size_t n = 0; n < i->writer_count; n++) {
+    const info_writer *w = &i->writers[n];
+    out_hex32(table_cell(t), w->tag);
+    table_next(t);
+    if (w->writer == NULL) {
+      for (int column = 0; column < 5; column++)
+        table_text(t, "?");
+    } else {
+      table_text(t, w->writer->host);
+      out_int(table_cell(t), w->writer->pid);
+      table_next(t);
+      out_int(table_cell(t), w->writer->tid);
+      table_next(t);
+      table_text(t, w->writer->program);
+      table_text(t, w->writer->thread);
+    }
+    cell_count(t, w->tally.rows);
+    cell_size(t, w->tally.size);
+    cell_moment(t, &w->tally, i->total.min_ns, w->tally.min_ns);
+    cell_moment(t, &w->tally, i->total.min_ns, w->tally.max_ns);
+    cell_activity(t, w);
+  }
+}
+
+static void entities(const info *i, table *t)
+{
+  for (size_t n = 0; n < i->entity_count; n++) {
+    const info_entity *e = &i->entities[n];
+    table_text(t, e->path);
+    cell_count(t, e->tally.rows);
+    cell_size(t, e->tally.size);
+    cell_ratio(t, &e->tally);
+    cell_rate(t, &e->tally);
+    out *o = table_cell(t);
+    const char *archetype = "";
+    size_t archetype_size = 0;
+    for (size_t c = 0; c < e->components.count; c++) { /* "Boxes2D:centers,colors Scalars:scalars" */
+      const char *name = e->components.list[c], *colon = strrchr(name, ':');
+      size_t size = colon == NULL ? 0 : (size_t)(colon - name) + 1;
+      bool same = c > 0 && size > 0 && size == archetype_size && strncmp(name, archetype, size) == 0;
+      out_text(o, c == 0 ? "" : same ? "," : " ");
+      const char *shown = same ? name + size : name;
+      out_printable(o, shown, strlen(shown));
+      archetype = name;
+      archetype_size = size;
+    }
+    table_next(t);
+  }
+}
+
+static void timelines(const info *i, table *t)
+{
+  for (size_t n = 0; n < i->timeline_count; n++) {
+    const info_timeline *line = &i->timelines[n];
+    int64_t ends[2] = {line->min, line->max};
+    table_text(t, line->name);
+    table_text(t, info_timeline_kind(line->kind));
+    cell_count(t, line->rows);
+    for (int end = 0; end < 2; end++) {
+      out *o = table_cell(t);
+      if (line->kind == RK_TIMELINE_TIMESTAMP)
+        out_time(o, ends[end]);
+      else if (line->kind == RK_TIMELINE_DURATION)
+        out_format(o, "%.9g s", (double)ends[end] / 1e9);
+      else
+        out_int(o, ends[end]);
+      table_next(t);
+    }
+  }
+}
+
+static void compression(const info *i, table *t)
+{
+  out *o = table_cell(t);
+  out_uint(o, i->total.chunks);
+  out_format(o, " chunks: %" PRIu64 " LZ4, %" PRIu64 " plain", i->chunks_by_compression[RK_COMPRESSION_LZ4],
+             i->chunks_by_compression[RK_COMPRESSION_NONE]);
+  if (i->total.chunks > 0)
+    out_format(o, ", %.1f rows each", (double)i->total.rows / (double)i->total.chunks);
+  table_next(t);
+  cell_size(t, i->total.uncompressed_size);
+  cell_size(t, i->total.size);
+  cell_ratio(t, &i->total);
+}
+
+typedef struct section {
+  const char *title;
+  const char *heads[16];
+  void (*fill)(const info *, table *);
+} section;
+
+void info_text(const info *i, out *o, size_t width, bool coloured)
+{
+  static const section sections[] = {
+      {"Recordings", {"application", "recording", "kind", ">rows", "first row", "length", NULL}, recordings},
+      {"Inputs", {">size", ">chunks", ">rows", ">ratio", "file", NULL}, input_files},
+      {"Writers",
+       {"id", "host", ">pid", ">tid", "program", "thread", ">rows", ">size", ">first", ">last", "activity", NULL},
+       writers},
+      {"Timelines", {"name", "kind", ">rows", "from", "to", NULL}, timelines},
+      {"Entities", {"entity", ">rows", ">size", ">ratio", ">rate", "components", NULL}, entities},
+      {"Compression", {"stored as", ">plain", ">stored", ">ratio", NULL}, compression},
+  };
+  for (size_t n = 0; n < sizeof sections / sizeof sections[0]; n++) {
+    table t;
+    table_init(&t, sections[n].title, sections[n].heads);
+    sections[n].fill(i, &t);
+    table_print(&t, o, width, coloured);
+    table_free(&t);
+  }
+  if (i->stats.loss_count > 0) {
+    out_format(o, "%sLost%s: %" PRIu64 " places, ", coloured ? "\033[1;31m" : "", coloured ? "\033[0m" : "",
+               i->stats.loss_count);
+    out_size(o, i->stats.lost_size);
+    out_text(o, "\n");
+  }
+}

@@ -1,0 +1,171 @@
+/* A file written under a temporary name beside its place and put there complete, or standard output. */
+#include "output_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* What a fatal signal has to take away. */
+static const char *volatile doomed;
+
+static void on_signal(int number)
+{
+  const char *path = doomed;
+  if (path != NULL)
+    unlink(path);
+  signal(number, SIG_DFL);
+  raise(number);
+}
+
+static void guard(const char *path)
+{
+  static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXFSZ, SIGXCPU};
+  doomed = path;
+  for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+    struct sigaction old;
+    if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
+      sigaction(signals[i], &(struct sigaction){.sa_handler = on_signal}, NULL);
+  }
+}
+
+static bool failed(const output_file *f)
+{
+  cli_error(strcmp(f->path, "-") == 0 ? "standard output" : f->path, "%s", strerror(errno));
+  return false;
+}
+
+bool output_is_input(const char *path, char *const *paths, size_t count)
+{
+  struct stat out_stat, in_stat;
+  int found = strcmp(path, "-") == 0 ? fstat(STDOUT_FILENO, &out_stat) : stat(path, &out_stat);
+  if (found != 0 || !S_ISREG(out_stat.st_mode))
+    return false;
+  for (size_t i = 0; i < count; i++) {
+    found = strcmp(paths[i], "-") == 0 ? fstat(STDIN_FILENO, &in_stat) : stat(paths[i], &in_stat);
+    if (found == 0 && in_stat.st_dev == out_stat.st_dev && in_stat.st_ino == out_stat.st_ino) {
+      cli_error(paths[i], "is also the output");
+      return true;
+    }
+  }
+  return false;
+}
+
+/* A new file ".NAME.XXXXXX" in the target's directory, with the permissions that a plain creation would give. */
+static int open_temporary(output_file *f)
+{
+  const char *slash = strrchr(f->target, '/');
+  size_t directory = slash == NULL ? 0 : (size_t)(slash - f->target) + 1, name = strlen(f->target + directory);
+  size_t kept = name < 200 ? name : 200; /* a name of 255 bytes has no room for more */
+  f->temporary = cli_realloc(NULL, directory + kept + 16, 1);
+  memcpy(f->temporary, f->target, directory);
+  f->temporary[directory] = '.';
+  memcpy(f->temporary + directory + 1, f->target + directory, kept);
+  strcpy(f->temporary + directory + 1 + kept, ".XXXXXX");
+  int fd = mkostemp(f->temporary, O_CLOEXEC);
+  if (fd < 0) {
+    free(f->temporary);
+    f->temporary = NULL;
+    return -1;
+  }
+  guard(f->temporary);
+  struct stat old;
+  mode_t mask = umask(0);
+  umask(mask);
+  mode_t mode = stat(f->target, &old) == 0 ? old.st_mode & 0777 : 0666 & ~mask;
+  return fchmod(fd, mode) == 0 ? fd : -1;
+}
+
+bool output_open(output_file *f, const char *path, bool force)
+{
+  *f = (output_file){.path = path, .fd = -1};
+  struct stat s;
+  if (strcmp(path, "-") == 0) {
+    f->fd = STDOUT_FILENO;
+    if (force || !isatty(STDOUT_FILENO))
+      return true;
+    cli_error(NULL, "a recording is binary and standard output is a terminal; give -o FILE, or --force");
+    return false;
+  }
+  if (stat(path, &s) == 0) {
+    if (S_ISDIR(s.st_mode)) {
+      errno = EISDIR;
+      return failed(f);
+    }
+    if (!S_ISREG(s.st_mode)) {
+      f->fd = open(path, O_WRONLY | O_CLOEXEC);
+      return f->fd >= 0 || failed(f);
+    }
+    f->target = realpath(path, NULL); /* through a symbolic link to the file itself */
+    if (f->target == NULL)
+      return failed(f);
+  } else if (errno == ENOENT) {
+    f->target = cli_copy(path);
+  } else {
+    return failed(f);
+  }
+  f->fd = open_temporary(f);
+  if (f->fd >= 0)
+    return true;
+  failed(f);
+  output_discard(f);
+  return false;
+}
+
+static bool sync_directory(const char *path)
+{
+  const char *slash = strrchr(path, '/');
+  char *directory = cli_copy(slash == NULL ? "." : slash == path ? "/" : path);
+  if (slash != NULL && slash != path)
+    directory[slash - path] = '\0';
+  int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  free(directory);
+  /* some file systems cannot sync a directory, and one may be writable but not readable */
+  bool ok = fd < 0 || fsync(fd) == 0 || errno == EINVAL;
+  if (fd >= 0)
+    close(fd);
+  return ok;
+}
+
+bool output_commit(output_file *f)
+{
+  bool ok = f->temporary == NULL || fsync(f->fd) == 0;
+  int saved = errno;
+  if (close(f->fd) != 0 && ok) {
+    ok = false;
+    saved = errno;
+  }
+  f->fd = -1;
+  errno = saved;
+  if (!ok) {
+    failed(f);
+  } else if (f->temporary != NULL) {
+    ok = rename(f->temporary, f->target) == 0;
+    if (ok) {
+      doomed = NULL;
+      free(f->temporary);
+      f->temporary = NULL;
+      ok = sync_directory(f->target);
+    }
+    if (!ok)
+      failed(f);
+  }
+  output_discard(f);
+  return ok;
+}
+
+void output_discard(output_file *f)
+{
+  if (f->fd >= 0)
+    close(f->fd);
+  if (f->temporary != NULL)
+    unlink(f->temporary);
+  doomed = NULL;
+  free(f->temporary);
+  free(f->target);
+  *f = (output_file){.path = f->path, .fd = -1};
+}

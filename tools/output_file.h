@@ -1,0 +1,25 @@
+/* A file written under a temporary name beside its place and put there complete, or standard output. */
+#ifndef TOOLS_OUTPUT_FILE_H
+#define TOOLS_OUTPUT_FILE_H
+
+#include <stdbool.h>
+
+#include "selection.h"
+
+typedef struct output_file {
+  const char *path; /* as given */
+  int fd;
+  char *target;    /* the file that the path leads to; NULL: written in place (standard output, a device, a pipe) */
+  char *temporary; /* NULL: none, or already renamed */
+} output_file;
+
+/* Opens `path`; "-" is standard output, refused on a terminal unless `force`. Reports its failures. */
+bool output_open(output_file *f, const char *path, bool force);
+/* Whether the file at `path` (or standard output) is one of these. Reports it. */
+bool output_is_input(const char *path, char *const *paths, size_t count);
+/* fsync, rename over the target, fsync of the directory. Reports failures and then leaves the target alone. */
+bool output_commit(output_file *f);
+/* Takes an uncommitted temporary file away. */
+void output_discard(output_file *f);
+
+#endif

@@ -1,0 +1,36 @@
+/* Rows as NDJSON, CSV and text for people. */
+#ifndef TOOLS_ROWS_H
+#define TOOLS_ROWS_H
+
+#include "out.h"
+#include "rrdkit/reader.h"
+
+/* One JSON object and a newline. `recording`: its "recording" member, for selections of several stores. */
+void rows_ndjson(out *o, const rk_row *row, bool recording);
+
+/* CSV by RFC 4180 whose columns the chunks of the selection fix beforehand. */
+typedef struct csv_printer csv_printer;
+csv_printer *csv_new(void);
+/* Takes the columns that a chunk needs. */
+void csv_chunk(csv_printer *c, const rk_chunk_info *chunk);
+void csv_header(csv_printer *c, out *o, bool recording);
+void csv_row(csv_printer *c, out *o, const rk_row *row);
+void csv_free(csv_printer *c);
+
+/* One line a row. */
+typedef struct text_printer text_printer;
+typedef struct text_options {
+  size_t width; /* 0: not cut */
+  bool coloured;
+  bool recording; /* show the recording's id */
+} text_options;
+text_printer *text_new(const text_options *options, const rk_reader *reader);
+void text_row(text_printer *t, out *o, const rk_row *row);
+void text_free(text_printer *t);
+
+/* A timeline's value as JSON: sequences and durations (ns) as integers, timestamps as RFC 3339 strings. */
+void rows_time_cell(out *o, const rk_time_cell *cell);
+void rows_row_id(out *o, rk_tuid id);
+const rk_time_cell *rows_timeline(const rk_row *row, const char *name); /* or NULL */
+
+#endif

@@ -1,0 +1,178 @@
+/* The terminal: its width, colour, display width of text, and the progress bar. */
+#include "terminal.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "json.h"
+#include "number.h"
+#include "when.h"
+
+bool terminal_colour_parse(const char *text, terminal_colour *colour)
+{
+  static const char *const names[] = {"auto", "always", "never"};
+  for (int i = 0; i < 3; i++)
+    if (strcmp(text, names[i]) == 0) {
+      *colour = (terminal_colour)i;
+      return true;
+    }
+  return false;
+}
+
+bool terminal_coloured(int fd, terminal_colour colour)
+{
+  if (colour != COLOUR_AUTO)
+    return colour == COLOUR_ALWAYS;
+  const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+  return (no == NULL || *no == '\0') && (term == NULL || strcmp(term, "dumb") != 0) && isatty(fd);
+}
+
+size_t terminal_width(int fd)
+{
+  if (!isatty(fd))
+    return 0;
+  const char *columns = getenv("COLUMNS");
+  unsigned long given = columns == NULL ? 0 : strtoul(columns, NULL, 10);
+  if (given > 0 && given < 100000)
+    return given;
+  struct winsize size;
+  return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
+}
+
+size_t terminal_code_width(uint32_t code)
+{
+  static const struct {
+    uint32_t first, last;
+  } none[] = {{0x300, 0x36f},   {0x483, 0x489},   {0x591, 0x5bd},    {0x610, 0x61a},
+              {0x64b, 0x65f},   {0x200b, 0x200f}, {0x20d0, 0x20ff},  {0xfe00, 0xfe0f},
+              {0xfe20, 0xfe2f}, {0xfeff, 0xfeff}, {0xe0100, 0xe01ef}},
+    wide[] = {{0x1100, 0x115f},   {0x231a, 0x231b},   {0x23e9, 0x23ec},   {0x25fd, 0x25fe},  {0x2614, 0x2615},
+              {0x2e80, 0x303e},   {0x3041, 0x33ff},   {0x3400, 0x4dbf},   {0x4e00, 0xa4cf},  {0xa960, 0xa97f},
+              {0xac00, 0xd7a3},   {0xf900, 0xfaff},   {0xfe30, 0xfe6f},   {0xff00, 0xff60},  {0xffe0, 0xffe6},
+              {0x1f300, 0x1f64f}, {0x1f680, 0x1f6ff}, {0x1f900, 0x1f9ff}, {0x20000, 0x3fffd}};
+  if (code < 0x300)
+    return 1;
+  for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
+    if (code >= none[i].first && code <= none[i].last)
+      return 0;
+  for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
+    if (code >= wide[i].first && code <= wide[i].last)
+      return 2;
+  return 1;
+}
+
+size_t terminal_text_width(const char *text, size_t size)
+{
+  size_t width = 0;
+  for (size_t at = 0; at < size;) {
+    uint32_t code = 0;
+    size_t n = utf8_take(text + at, size - at, &code);
+    width += n == 0 ? 1 : terminal_code_width(code);
+    at += n == 0 ? 1 : n;
+  }
+  return width;
+}
+
+static struct {
+  bool known, on, drawn;
+  double begin, last;
+} progress;
+
+static double now(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void out_short_count(out *o, double value)
+{
+  static const char units[] = " kMG";
+  int unit = 0;
+  for (; value >= 999.5 && unit < 3; unit++)
+    value /= 1000;
+  if (unit == 0)
+    out_format(o, "%.0f", value);
+  else
+    out_format(o, value < 10 ? "%.2f%c" : value < 100 ? "%.1f%c" : "%.0f%c", value, units[unit]);
+}
+
+static void draw(const char *what, const char *unit, uint64_t done, uint64_t total, double elapsed)
+{
+  out line, right;
+  out_init(&line, -1);
+  out_init(&right, -1);
+  double rate = elapsed > 0 ? (double)done / elapsed : 0, share = total > 0 ? (double)done / (double)total : 0;
+  if (share > 1)
+    share = 1;
+  if (total > 0)
+    out_format(&right, " %3.0f %%", share * 100);
+  out_text(&right, "  ");
+  out_short_count(&right, (double)done);
+  out_format(&right, " %s  ", unit);
+  out_short_count(&right, rate);
+  out_text(&right, "/s");
+  if (total > 0 && rate > 0) {
+    out_text(&right, "  ");
+    out_duration(&right, (int64_t)((double)(total - (done < total ? done : total)) / rate) * 1000000000);
+    out_text(&right, " left");
+  }
+  size_t width = terminal_width(STDERR_FILENO), taken = strlen(what) + terminal_text_width(right.data, right.size) + 1;
+  out_text(&line, "\r\033[K");
+  out_text(&line, what);
+  if (total > 0 && width > taken + 12) {
+    static const char *const eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+    size_t cells = width - taken - 2 < 40 ? width - taken - 2 : 40;
+    size_t filled = (size_t)(share * (double)cells * 8), full = filled / 8, rest = filled % 8;
+    out_char(&line, ' ');
+    for (size_t i = 0; i < full; i++)
+      out_text(&line, "█");
+    out_text(&line, eighths[rest]);
+    out_repeat(&line, ' ', cells - full - (rest > 0));
+  }
+  if (taken < width)
+    out_bytes(&line, right.data, right.size);
+  line.fd = STDERR_FILENO;
+  out_flush(&line);
+  out_free(&line);
+  out_free(&right);
+  progress.drawn = true;
+}
+
+void terminal_progress(const char *what, const char *unit, uint64_t done, uint64_t total)
+{
+  if (!progress.known) {
+    const char *term = getenv("TERM");
+    progress.known = true;
+    progress.on = isatty(STDERR_FILENO) && (term == NULL || strcmp(term, "dumb") != 0);
+    progress.begin = progress.last = now();
+    progress.last += 0.4;
+  }
+  if (!progress.on)
+    return;
+  double t = now();
+  if (t - progress.last < 0.1)
+    return;
+  progress.last = t;
+  draw(what, unit, done, total, t - progress.begin);
+}
+
+void terminal_progress_clear(out *o)
+{
+  if (progress.drawn)
+    out_text(o, "\r\033[K");
+  progress.drawn = false;
+}
+
+void terminal_progress_end(void)
+{
+  out line;
+  out_init(&line, STDERR_FILENO);
+  terminal_progress_clear(&line);
+  out_flush(&line);
+  out_free(&line);
+  progress.known = progress.on = false;
+}

@@ -1,0 +1,30 @@
+/* The terminal: its width, colour, display width of text, and the progress bar. */
+#ifndef TOOLS_TERMINAL_H
+#define TOOLS_TERMINAL_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "out.h"
+
+typedef enum terminal_colour { COLOUR_AUTO, COLOUR_ALWAYS, COLOUR_NEVER } terminal_colour;
+
+/* "auto", "always", "never". */
+bool terminal_colour_parse(const char *text, terminal_colour *colour);
+/* Whether to colour what goes to `fd`: NO_COLOR and TERM=dumb say no to "auto". */
+bool terminal_coloured(int fd, terminal_colour colour);
+/* Columns of the terminal at `fd`: COLUMNS, the terminal's own word, 80. 0: not a terminal. */
+size_t terminal_width(int fd);
+
+/* Columns that a code point takes: 0 combining, 2 East Asian wide and emoji, else 1. */
+size_t terminal_code_width(uint32_t code);
+size_t terminal_text_width(const char *text, size_t size); /* of printable UTF-8 */
+
+/* A bar on standard error, if that is a terminal, drawn at most ten times a second and not in the first half second.
+ * `unit` is what done and total count ("rows"); total 0: unknown. */
+void terminal_progress(const char *what, const char *unit, uint64_t done, uint64_t total);
+/* Takes the bar away: before other output to the same terminal (appended to `o`), and for good. */
+void terminal_progress_clear(out *o);
+void terminal_progress_end(void);
+
+#endif
