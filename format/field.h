@@ -73,7 +73,8 @@ struct rk_field {
   const rk_metadata *metadata;
 };
 
-#define RK_TYPE_DEPTH_MAX 32 /* nesting, against hostile schemas */
+#define RK_TYPE_DEPTH_MAX        32        /* nesting, against hostile schemas */
+#define RK_FIXED_SIZE_BINARY_MAX (1 << 28) /* bytes; its bits fit an unsigned */
 
 /* Bits of one value for types with a fixed-width values buffer (1 for bool), else 0. */
 unsigned rk_type_bits(rk_type_id type, int32_t size);
@@ -89,7 +90,9 @@ const char *rk_field_metadata(const rk_field *field, const char *key);
 /* The type text of recording.h ("+w:3(!:f)") to a field named "item", nullable. RK_ERR_MISUSE with a message,
  * RK_ERR_NO_MEMORY. */
 rk_status rk_field_parse(rk_arena *arena, const char *text, rk_field **field, rk_error *error);
-/* The inverse, NUL-terminated in `out`. rk_field_parse(rk_field_text(f)) equals f. */
+/* The inverse, NUL-terminated in `out`. rk_field_parse(rk_field_text(f)) equals f; a dictionary-encoded type gives the
+ * text of its values' type, and keys_sorted is not expressed. In names and time zones a backslash stands before each of
+ * \ ! : , ( ) and "\e" is an empty name where a missing one would mean "item" or "entries". */
 void rk_field_text(const rk_field *field, rk_buffer *out);
 /* From and to the C data interface; exported schemas live in the arena and their release does nothing but mark. */
 rk_status rk_field_import(rk_arena *arena, const struct ArrowSchema *schema, rk_field **field, rk_error *error);
