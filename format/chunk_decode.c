@@ -1,6 +1,7 @@
-/* Chunks: decoding of today's form (sorbet 0.1.3). */
+/* Chunks: decoding; older forms are upgraded to today's (sorbet 0.1.3) first. */
 #include "format/chunk.h"
 #include "format/chunk_keys.h"
+#include "format/chunk_legacy.h"
 #include "format/error.h"
 #include "format/ipc.h"
 #include "format/layout.h"
@@ -261,7 +262,10 @@ rk_status rk_chunk_decode(rk_arena *arena, const void *data, size_t size, rk_chu
   if (status != RK_OK) {
     return status;
   }
-  /* Older sorbet versions are rewritten to today's schema and columns here, before anything is looked at. */
+  status = rk_chunk_upgrade(arena, &d.schema, &d.columns);
+  if (status != RK_OK) {
+    return no_memory(&d);
+  }
   *chunk = (rk_chunk){.row_count = d.row_count};
   const char *id = metadata_text(d.schema, RK_KEY_CHUNK_ID);
   chunk->entity_path = metadata_text(d.schema, RK_KEY_ENTITY_PATH);

@@ -115,7 +115,7 @@ static rk_status encode(rk_buffer *out, const rk_chunk *chunk, rk_arena *arena)
     arrays[at] = chunk->components[i].lists;
   }
   char id[sizeof RK_CHUNK_ID_PREFIX + 32];
-  snprintf(id, sizeof id, RK_CHUNK_ID_PREFIX "%016llX%016llX", (unsigned long long)chunk->id.time_ns,
+  snprintf(id, sizeof id, RK_CHUNK_ID_PREFIX "%016llX%016llx", (unsigned long long)chunk->id.time_ns,
            (unsigned long long)chunk->id.inc);
   rk_metadata metadata[3];
   rk_field schema = {.type = RK_TYPE_STRUCT, .name = "", .child_count = count, .children = fields};
