@@ -1,0 +1,429 @@
+/* The reader's public face: inputs, rows, chunks and totals. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "format/error.h"
+#include "reader/reader_state.h"
+
+static char *keep_text(rk_reader *reader, const char *text)
+{
+  return (char *)(uintptr_t)rk_names_add(&reader->names, text, strlen(text));
+}
+
+rk_status rk_reader_open(const rk_reader_options *options, rk_reader **reader, rk_error *error)
+{
+  if (!reader) {
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "no place for the reader");
+  }
+  *reader = NULL;
+  static const rk_reader_options defaults;
+  const rk_reader_options *o = options ? options : &defaults;
+  if ((o->entity_count > 0 && !o->entities) || (o->writer_count > 0 && !o->writers)) {
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "a filter's count without its values");
+  }
+  if ((o->application_id && !*o->application_id) || (o->recording_id && !*o->recording_id)) {
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "an empty application or recording id");
+  }
+  rk_reader *r = calloc(1, sizeof *r);
+  if (!r) {
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a reader");
+  }
+  if (getrandom(&r->names.seed, sizeof r->names.seed, GRND_NONBLOCK) != (ssize_t)sizeof r->names.seed) {
+    r->names.seed = (uint64_t)(uintptr_t)r; /* only against hostile inputs; a guessable seed still reads right */
+  }
+  r->on_loss = o->on_loss;
+  r->context = o->context;
+  r->log_time = keep_text(r, "log_time");
+  r->application_id = o->application_id ? keep_text(r, o->application_id) : NULL;
+  r->recording_id = o->recording_id ? keep_text(r, o->recording_id) : NULL;
+  if (!r->log_time || (o->application_id && !r->application_id) || (o->recording_id && !r->recording_id) ||
+      rk_filters_set(r, o) != RK_OK) {
+    rk_reader_free(r);
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a reader");
+  }
+  *reader = r;
+  return RK_OK;
+}
+
+static void free_input(rk_input *input)
+{
+  rk_source_close(&input->source);
+  free(input);
+}
+
+/* ---- Sorting what the index holds ---- */
+
+static int compare_stores(const void *left, const void *right)
+{
+  const rk_store *a = *(const rk_store *const *)left;
+  const rk_store *b = *(const rk_store *const *)right;
+  if (a->kind != b->kind) {
+    return a->kind < b->kind ? -1 : 1;
+  }
+  const int order = strcmp(a->application_id, b->application_id);
+  return order ? order : strcmp(a->recording_id, b->recording_id);
+}
+
+static int compare_writers(const void *left, const void *right)
+{
+  const rk_writer_info *a = *(const rk_writer_info *const *)left;
+  const rk_writer_info *b = *(const rk_writer_info *const *)right;
+  if (a->tag != b->tag) {
+    return a->tag < b->tag ? -1 : 1;
+  }
+  return compare_stores(&a->store, &b->store);
+}
+
+static int compare_activations(const void *left, const void *right)
+{
+  const rk_activation *a = left;
+  const rk_activation *b = right;
+  const int order = compare_stores(&a->blueprint, &b->blueprint);
+  if (order) {
+    return order;
+  }
+  const int x = a->make_active * 2 + a->make_default;
+  const int y = b->make_active * 2 + b->make_default;
+  return x - y;
+}
+
+static void sort_activations(rk_reader *reader)
+{
+  rk_activation *list = reader->activations.items;
+  const size_t count = reader->activations.count;
+  if (count < 2) {
+    return;
+  }
+  qsort(list, count, sizeof *list, compare_activations);
+  size_t kept = 1;
+  for (size_t i = 1; i < count; i++) {
+    if (compare_activations(&list[i], &list[kept - 1]) != 0) {
+      list[kept++] = list[i];
+    }
+  }
+  reader->activations.count = kept;
+}
+
+/* A sorted copy of a list of pointers, which lives as long as the reader. */
+static const void *sorted_copy(rk_reader *reader, const rk_list *list, int (*compare)(const void *, const void *))
+{
+  void *copy = rk_arena_array(&reader->arena, list->count + 1, sizeof(void *));
+  if (copy && list->count > 0) {
+    memcpy(copy, list->items, list->count * sizeof(void *));
+    qsort(copy, list->count, sizeof(void *), compare);
+  }
+  return copy;
+}
+
+/* Adds an opened source; takes it over whatever happens. */
+static rk_status add_source(rk_reader *reader, rk_input *input, const char *name, rk_error *error)
+{
+  const size_t entry_count = reader->entries.count;
+  const rk_reader_stats stats = reader->stats;
+  input->name = keep_text(reader, name);
+  input->number = reader->inputs.count;
+  rk_input **slot = rk_list_add(&reader->inputs, sizeof *slot);
+  rk_status status = slot && input->name ? RK_OK : RK_ERR_NO_MEMORY;
+  if (status) {
+    status = rk_fail(error, status, RK_NO_OFFSET, "no memory to read");
+  } else {
+    *slot = input;
+    reader->stats.input_size += input->source.size;
+    status = rk_index_input(reader, input, error);
+  }
+  if (status) {
+    reader->entries.count = entry_count;
+    reader->stats = stats;
+    reader->inputs.count -= slot != NULL;
+    free_input(input);
+  }
+  sort_activations(reader);
+  return status;
+}
+
+rk_status rk_reader_add(rk_reader *reader, const char *path, rk_error *error)
+{
+  if (!reader || !path || reader->timeline) {
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "inputs are added before the first row is read");
+  }
+  rk_input *input = calloc(1, sizeof *input);
+  if (!input) {
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
+  }
+  const rk_status status = rk_source_open(&input->source, path, error);
+  if (status) {
+    free(input);
+    return status;
+  }
+  return add_source(reader, input, path, error);
+}
+
+rk_status rk_reader_add_memory(rk_reader *reader, const char *name, const void *data, size_t size, rk_error *error)
+{
+  if (!reader || !name || (!data && size > 0) || reader->timeline) {
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "inputs are added before the first row is read");
+  }
+  rk_input *input = calloc(1, sizeof *input);
+  if (!input) {
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
+  }
+  const rk_status status = rk_source_open_memory(&input->source, data, size, error);
+  if (status) {
+    free(input);
+    return status;
+  }
+  return add_source(reader, input, name, error);
+}
+
+rk_status rk_reader_select(rk_reader *reader, const rk_reader_options *options)
+{
+  if (!reader || !options || reader->timeline || (options->entity_count > 0 && !options->entities) ||
+      (options->writer_count > 0 && !options->writers)) {
+    return RK_ERR_MISUSE;
+  }
+  const rk_status status = rk_filters_set(reader, options);
+  if (status == RK_OK) {
+    reader->next_chunk = 0;
+  }
+  return status;
+}
+
+/* ---- Rows ---- */
+
+rk_status rk_reader_next(rk_reader *reader, const rk_row **row)
+{
+  rk_row_ref ref;
+  rk_status status = rk_reader_next_ref(reader, &ref);
+  if (status) {
+    return status;
+  }
+  rk_arena_reset(&reader->row_arena);
+  const rk_chunk *chunk = &ref.open->chunk;
+  rk_time_cell *times = rk_arena_array(&reader->row_arena, chunk->timeline_count + 1, sizeof *times);
+  rk_component_cell *cells = rk_arena_array(&reader->row_arena, chunk->component_count + 1, sizeof *cells);
+  bool ok = times && cells;
+  for (size_t i = 0; ok && i < chunk->timeline_count; i++) {
+    const rk_chunk_timeline *timeline = &chunk->timelines[i];
+    times[i] = (rk_time_cell){.timeline = timeline->name, .kind = timeline->kind, .value = timeline->values[ref.row]};
+  }
+  size_t count = 0;
+  for (size_t i = 0; ok && i < chunk->component_count; i++) {
+    const rk_chunk_component *component = &chunk->components[i];
+    const struct ArrowArray *lists = component->lists;
+    const int64_t at = lists->offset + ref.row;
+    const uint8_t *valid = lists->buffers[0];
+    if (valid && (valid[at / 8] >> (at % 8) & 1) == 0) {
+      continue;
+    }
+    const int32_t *offsets = lists->buffers[1];
+    const int64_t start = rk_load_i32(offsets + at);
+    cells[count++] = (rk_component_cell){.component = component->name,
+                                         .archetype = component->archetype,
+                                         .component_type = component->component_type,
+                                         .schema = rk_open_chunk_schema(ref.open, i),
+                                         .values = lists->children[0],
+                                         .start = start,
+                                         .count = rk_load_i32(offsets + at + 1) - start};
+    ok = cells[count - 1].schema != NULL;
+  }
+  if (!ok) {
+    const rk_error error = {.status = RK_ERR_NO_MEMORY, .offset = RK_NO_OFFSET, .message = "no memory for a row"};
+    return rk_reader_set_error(reader, &error);
+  }
+  reader->row = (rk_row){.row_id = ref.row_id,
+                         .key_ns = ref.key_ns,
+                         .is_static = ref.is_static,
+                         .store = ref.store,
+                         .entity_path = ref.entity_path,
+                         .writer = ref.writer,
+                         .row_number = ref.row_number,
+                         .timeline_count = chunk->timeline_count,
+                         .timelines = times,
+                         .component_count = count,
+                         .components = cells};
+  *row = &reader->row;
+  return RK_OK;
+}
+
+/* ---- Chunks ---- */
+
+static uint64_t rows_with(const struct ArrowArray *lists, int64_t row_count)
+{
+  const uint8_t *valid = lists->buffers[0];
+  if (!valid) {
+    return (uint64_t)row_count;
+  }
+  uint64_t rows = 0;
+  for (int64_t i = lists->offset; i < lists->offset + row_count; i++) {
+    rows += valid[i / 8] >> (i % 8) & 1;
+  }
+  return rows;
+}
+
+static rk_status describe(rk_reader *reader, const rk_entry *entry, const rk_open_chunk *open)
+{
+  const rk_chunk *chunk = &open->chunk;
+  rk_arena *arena = &reader->chunk_arena;
+  rk_arena_reset(arena);
+  rk_time_cell *min = rk_arena_array(arena, chunk->timeline_count + 1, sizeof *min);
+  rk_time_cell *max = rk_arena_array(arena, chunk->timeline_count + 1, sizeof *max);
+  const char **names = rk_arena_array(arena, chunk->component_count + 1, sizeof *names);
+  uint64_t *rows = rk_arena_array(arena, chunk->component_count + 1, sizeof *rows);
+  if (!min || !max || !names || !rows) {
+    return RK_ERR_NO_MEMORY;
+  }
+  for (size_t i = 0; i < chunk->timeline_count; i++) {
+    const rk_chunk_timeline *timeline = &chunk->timelines[i];
+    min[i] = (rk_time_cell){.timeline = timeline->name, .kind = timeline->kind};
+    max[i] = min[i];
+    for (int64_t j = 0; j < chunk->row_count; j++) {
+      const int64_t value = timeline->values[j];
+      min[i].value = j == 0 || value < min[i].value ? value : min[i].value;
+      max[i].value = j == 0 || value > max[i].value ? value : max[i].value;
+    }
+  }
+  for (size_t i = 0; i < chunk->component_count; i++) {
+    names[i] = chunk->components[i].name;
+    rows[i] = rows_with(chunk->components[i].lists, chunk->row_count);
+  }
+  reader->chunk_info = (rk_chunk_info){.input = entry->input->name,
+                                       .store = open->store,
+                                       .entity_path = open->entity_path,
+                                       .chunk_id = chunk->id,
+                                       .writer = entry->writer,
+                                       .is_static = entry->is_static,
+                                       .sealed = entry->sealed,
+                                       .row_count = entry->row_count,
+                                       .offset = entry->offset,
+                                       .size = entry->size,
+                                       .uncompressed_size = open->uncompressed_size,
+                                       .compression = open->compression,
+                                       .min_ns = entry->min_ns,
+                                       .max_ns = entry->max_ns,
+                                       .timeline_count = chunk->timeline_count,
+                                       .timeline_min = min,
+                                       .timeline_max = max,
+                                       .component_count = chunk->component_count,
+                                       .components = names,
+                                       .component_rows = rows};
+  return RK_OK;
+}
+
+rk_status rk_reader_next_chunk(rk_reader *reader, const rk_chunk_info **chunk)
+{
+  if (reader->error.status) {
+    return reader->error.status;
+  }
+  while (reader->next_chunk < reader->entries.count) {
+    rk_entry *entry = (rk_entry *)reader->entries.items + reader->next_chunk++;
+    if (entry->row_count > 0 && !rk_filter_entry(reader, entry)) {
+      continue;
+    }
+    if (entry->lost) {
+      continue;
+    }
+    rk_open_chunk *open;
+    rk_error error = {.message = ""};
+    rk_status status = rk_open_chunk_load(reader, entry, &open, &error);
+    if (status == RK_ERR_NO_MEMORY || status == RK_ERR_IO) {
+      error.status = status;
+      return rk_reader_set_error(reader, &error);
+    }
+    if (status) {
+      entry->lost = true;
+      rk_reader_lose(reader, entry->input, entry->offset, entry->size, status,
+                     error.message[0] ? error.message : rk_status_text(status), entry->writer);
+      continue;
+    }
+    const bool pass = rk_filter_open(reader, open);
+    if (pass) {
+      status = describe(reader, entry, open);
+    }
+    rk_open_chunk_release(open);
+    if (status) {
+      error = (rk_error){.status = status, .offset = RK_NO_OFFSET, .message = "no memory to read"};
+      return rk_reader_set_error(reader, &error);
+    }
+    if (pass) {
+      *chunk = &reader->chunk_info;
+      return RK_OK;
+    }
+  }
+  return RK_END;
+}
+
+/* ---- Totals ---- */
+
+const rk_store *const *rk_reader_stores(const rk_reader *reader, size_t *count)
+{
+  rk_reader *r = (rk_reader *)(uintptr_t)reader; /* sorted when asked for */
+  if (r->sorted_store_count != r->store_list.count || !r->sorted_stores) {
+    r->sorted_stores = sorted_copy(r, &r->store_list, compare_stores);
+    r->sorted_store_count = r->sorted_stores ? r->store_list.count : 0;
+  }
+  *count = r->sorted_store_count;
+  return r->sorted_stores;
+}
+
+const rk_writer_info *const *rk_reader_writers(const rk_reader *reader, size_t *count)
+{
+  rk_reader *r = (rk_reader *)(uintptr_t)reader;
+  if (r->sorted_writer_count != r->writer_list.count || !r->sorted_writers) {
+    r->sorted_writers = sorted_copy(r, &r->writer_list, compare_writers);
+    r->sorted_writer_count = r->sorted_writers ? r->writer_list.count : 0;
+  }
+  *count = r->sorted_writer_count;
+  return r->sorted_writers;
+}
+
+const rk_activation *rk_reader_activations(const rk_reader *reader, size_t *count)
+{
+  *count = reader->activations.count;
+  return reader->activations.items;
+}
+
+void rk_reader_get_stats(const rk_reader *reader, rk_reader_stats *stats)
+{
+  *stats = reader->stats;
+}
+
+rk_status rk_reader_set_error(rk_reader *reader, const rk_error *error)
+{
+  reader->error = *error;
+  return error->status;
+}
+
+void rk_reader_error(const rk_reader *reader, rk_error *error)
+{
+  *error = reader->error;
+}
+
+void rk_reader_free(rk_reader *reader)
+{
+  if (!reader) {
+    return;
+  }
+  rk_timeline_free(reader->timeline);
+  rk_input **inputs = reader->inputs.items;
+  for (size_t i = 0; i < reader->inputs.count; i++) {
+    free_input(inputs[i]);
+  }
+  rk_filters_free(reader);
+  free(reader->inputs.items);
+  free(reader->entries.items);
+  free(reader->store_list.items);
+  free(reader->writer_list.items);
+  free(reader->activations.items);
+  rk_table_free(&reader->stores);
+  rk_table_free(&reader->by_recording);
+  rk_table_free(&reader->writers);
+  rk_table_free(&reader->recordings);
+  rk_table_free(&reader->entities);
+  rk_arena_free(&reader->row_arena);
+  rk_arena_free(&reader->chunk_arena);
+  rk_arena_free(&reader->arena);
+  rk_names_free(&reader->names);
+  free(reader);
+}

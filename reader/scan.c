@@ -1,0 +1,385 @@
+/* The forward walk over an input's frames: streams, seals, damage and getting back into step (SPEC "Recovery"). */
+#include "reader/scan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "format/bytes.h"
+#include "format/error.h"
+#include "reader/resync.h"
+
+struct rk_scan {
+  rk_source *source;
+  const rk_scan_events *events;
+  rk_resync resync;
+  uint64_t stream_offset;
+  uint64_t offset;
+  bool sealed;        /* seals were seen in this stream */
+  bool verified_next; /* the frame at `offset` was verified while getting back into step */
+  bool expect_stream; /* an End and its footer were read: only a stream header may follow */
+};
+
+/* What is wrong at the scan's offset. */
+typedef struct damage {
+  rk_status status;
+  char reason[240];
+} damage;
+
+static damage damaged(rk_status status, const char *reason)
+{
+  damage d = {.status = status};
+  (void)snprintf(d.reason, sizeof d.reason, "%s", reason);
+  return d;
+}
+
+void rk_scan_know(rk_scan *scan, uint64_t recording_hash)
+{
+  rk_resync_know(&scan->resync, recording_hash);
+}
+
+static rk_status report(rk_scan *scan, uint64_t offset, uint64_t end, rk_status status, const char *reason)
+{
+  return scan->events->on_loss(scan->events->context, offset, end - offset, status, reason) ? RK_OK : RK_ERR_NO_MEMORY;
+}
+
+/* Whether [offset, end) holds zeros alone; reads on only while it does. */
+static rk_status zero_filled(rk_scan *scan, uint64_t offset, uint64_t end, bool *zero)
+{
+  *zero = offset < end;
+  while (*zero && offset < end) {
+    const uint8_t *bytes;
+    const size_t size = end - offset < 4096 ? (size_t)(end - offset) : 4096;
+    const rk_status status = rk_source_peek(scan->source, offset, size, &bytes);
+    if (status == RK_ERR_TRUNCATED) {
+      break;
+    }
+    if (status) {
+      return status;
+    }
+    *zero = bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
+    offset += size;
+  }
+  return RK_OK;
+}
+
+static void begin_stream(rk_scan *scan, uint64_t offset)
+{
+  scan->stream_offset = offset;
+  scan->offset = offset + RK_STREAM_HEADER_SIZE;
+  scan->sealed = false;
+  scan->expect_stream = false;
+  scan->verified_next = false;
+  rk_resync_forget(&scan->resync);
+}
+
+/* Finds where to go on after the damage at the scan's offset, and reports what lies between. */
+static rk_status recover(rk_scan *scan, damage d)
+{
+  rk_resync_kind kind;
+  uint64_t next = scan->source->size;
+  rk_status status = rk_resync_find(&scan->resync, scan->offset, &kind, &next);
+  if (status) {
+    return status;
+  }
+  if (kind == RK_RESYNC_NONE) {
+    next = scan->source->size;
+  } else if (d.status == RK_ERR_TRUNCATED) {
+    d = damaged(RK_ERR_CORRUPT, "torn: a frame ends early and others follow");
+  }
+  bool zero;
+  status = zero_filled(scan, scan->offset, next, &zero);
+  if (status) {
+    return status;
+  }
+  if (zero) {
+    d = kind == RK_RESYNC_NONE ? damaged(RK_ERR_TRUNCATED, "zero-filled tail")
+                               : damaged(RK_ERR_CORRUPT, "zero-filled range");
+  }
+  status = report(scan, scan->offset, next, d.status, d.reason);
+  scan->offset = next;
+  scan->expect_stream = kind == RK_RESYNC_STREAM;
+  scan->verified_next = kind == RK_RESYNC_FRAME;
+  if (kind == RK_RESYNC_FRAME) {
+    scan->sealed = true;
+  }
+  return status;
+}
+
+/* Whether reading can go on at `offset` by what the bytes there say. */
+static rk_status plausible(rk_scan *scan, uint64_t offset, bool *yes)
+{
+  *yes = offset == scan->source->size;
+  const uint8_t *bytes;
+  rk_status status = rk_source_peek(scan->source, offset, RK_STREAM_HEADER_SIZE, &bytes);
+  rk_stream_header stream;
+  if (status == RK_OK && rk_stream_header_decode(bytes, &stream, NULL) == RK_OK) {
+    *yes = true;
+    return RK_OK;
+  }
+  if (status == RK_OK) {
+    status = rk_source_peek(scan->source, offset, RK_FRAME_HEADER_SIZE, &bytes);
+  }
+  if (status) {
+    return status == RK_ERR_TRUNCATED ? RK_OK : status;
+  }
+  rk_frame_header header;
+  *yes = rk_frame_header_decode(bytes, &header) &&
+         rk_range_ok(offset + RK_FRAME_HEADER_SIZE, header.size, scan->source->size);
+  return RK_OK;
+}
+
+/* Hands over the frame; what the handler cannot use is a loss. */
+static rk_status deliver(rk_scan *scan, const rk_scan_frame *frame)
+{
+  rk_error error = {.message = ""};
+  rk_status status = scan->events->on_frame(scan->events->context, scan, frame, &error);
+  if (status == RK_ERR_NO_MEMORY || status == RK_ERR_IO) {
+    return status;
+  }
+  if (status == RK_OK) {
+    scan->offset += frame->size;
+    return RK_OK;
+  }
+  const damage d = damaged(status, error.message[0] ? error.message : rk_status_text(status));
+  if (!frame->sealed) { /* its length may be what is wrong: a sealed frame inside, or no frame after it, tells */
+    bool yes;
+    rk_status found = plausible(scan, frame->offset + frame->size, &yes);
+    if (found) {
+      return found;
+    }
+    rk_resync_kind kind;
+    uint64_t next;
+    if (yes) {
+      found = rk_resync_find(&scan->resync, frame->offset, &kind, &next);
+      if (found) {
+        return found;
+      }
+      yes = kind != RK_RESYNC_FRAME || next >= frame->offset + frame->size;
+    }
+    if (!yes) {
+      return recover(scan, d);
+    }
+  }
+  scan->offset += frame->size;
+  return report(scan, frame->offset, frame->offset + frame->size, d.status, d.reason);
+}
+
+/* An End frame whose payload is `size` bytes. */
+static rk_status end_frame(rk_scan *scan, uint64_t size)
+{
+  const uint64_t payload = scan->offset + RK_FRAME_HEADER_SIZE;
+  const uint64_t end = payload + size;
+  const uint64_t rest = scan->source->size - end;
+  const uint8_t *bytes;
+  rk_seal seal;
+  bool seal_like = false; /* a sealed frame whose kind was damaged */
+  if (size >= RK_SEAL_SIZE) {
+    const rk_status status = rk_source_peek(scan->source, end - RK_SEAL_SIZE, RK_SEAL_SIZE, &bytes);
+    if (status) {
+      return status == RK_ERR_TRUNCATED ? recover(scan, damaged(RK_ERR_TRUNCATED, "the input shrank")) : status;
+    }
+    seal_like = rk_seal_decode(bytes, &seal) != RK_END;
+  }
+  if (rest == 0 && !seal_like) {
+    scan->offset = end;
+    return RK_OK;
+  }
+  if (rest < RK_STREAM_FOOTER_SIZE) {
+    if (size == 0 || seal_like) {
+      return recover(scan, damaged(RK_ERR_CORRUPT, "no frame begins here"));
+    }
+    scan->offset = end;
+    return recover(scan, damaged(RK_ERR_TRUNCATED, "ends in the middle of a stream footer"));
+  }
+  rk_status status = rk_source_peek(scan->source, end, RK_STREAM_FOOTER_SIZE, &bytes);
+  if (status) {
+    return status == RK_ERR_TRUNCATED ? recover(scan, damaged(RK_ERR_TRUNCATED, "the input shrank")) : status;
+  }
+  rk_stream_footer footer;
+  if (seal_like || !rk_stream_footer_decode(bytes, &footer) || footer.payload_size != size ||
+      footer.payload_offset != payload - scan->stream_offset) {
+    bool yes;
+    status = plausible(scan, end, &yes);
+    if (status) {
+      return status;
+    }
+    if (yes && size == 0 && !scan->sealed) { /* an empty End without footer, and a further stream */
+      rk_stream_header header;
+      status = rk_source_peek(scan->source, end, RK_STREAM_HEADER_SIZE, &bytes);
+      if (status == RK_OK && rk_stream_header_decode(bytes, &header, NULL) == RK_OK) {
+        scan->offset = end;
+        return RK_OK;
+      }
+    }
+    return recover(scan, damaged(RK_ERR_CORRUPT, "no frame begins here"));
+  }
+  scan->offset = end + RK_STREAM_FOOTER_SIZE;
+  scan->expect_stream = true;
+  return RK_OK;
+}
+
+/* A frame of another kind; its header is sound. */
+static rk_status data_frame(rk_scan *scan, rk_frame_header header)
+{
+  rk_scan_frame frame = {.kind = header.kind,
+                         .offset = scan->offset,
+                         .size = header.size + RK_FRAME_HEADER_SIZE,
+                         .verified = scan->verified_next};
+  scan->verified_next = false;
+  if (header.size >= RK_SEAL_SIZE) {
+    const uint8_t *block;
+    const rk_status status =
+        rk_source_peek(scan->source, frame.offset + frame.size - RK_SEAL_SIZE, RK_SEAL_SIZE, &block);
+    if (status) {
+      return status == RK_ERR_TRUNCATED ? recover(scan, damaged(RK_ERR_TRUNCATED, "the input shrank")) : status;
+    }
+    const rk_status decoded = rk_seal_decode(block, &frame.seal);
+    frame.sealed = decoded == RK_OK && frame.seal.frame_size == frame.size;
+    if (decoded == RK_ERR_UNSUPPORTED && !scan->sealed) {
+      scan->offset += frame.size;
+      return report(scan, frame.offset, frame.offset + frame.size, RK_ERR_UNSUPPORTED,
+                    "sealed by a newer version of rrdkit");
+    }
+  }
+  if (!frame.sealed) {
+    if (scan->sealed) {
+      return recover(scan, damaged(RK_ERR_CORRUPT, "a frame without its seal"));
+    }
+    return deliver(scan, &frame);
+  }
+  if (frame.kind != RK_FRAME_SET_STORE_INFO && !rk_resync_known(&scan->resync, frame.seal.recording_hash)) {
+    return recover(scan, damaged(RK_ERR_CORRUPT, "a frame of another recording"));
+  }
+  scan->sealed = true;
+  if (frame.seal.flags & RK_SEAL_FILLER) {
+    const rk_status status = frame.verified ? RK_OK : rk_resync_verify(&scan->resync, frame.offset, frame.size);
+    if (status == RK_OK) {
+      scan->offset += frame.size;
+      return RK_OK;
+    }
+    if (status != RK_ERR_CORRUPT && status != RK_ERR_LIMIT) {
+      return status;
+    }
+    scan->offset += frame.size;
+    return report(scan, frame.offset, frame.offset + frame.size, RK_ERR_CORRUPT, "its hash is wrong");
+  }
+  return deliver(scan, &frame);
+}
+
+/* Fewer bytes than a frame header are left. */
+static rk_status short_tail(rk_scan *scan)
+{
+  const uint64_t rest = scan->source->size - scan->offset;
+  const uint8_t *bytes;
+  rk_stream_header header;
+  if (rest == RK_STREAM_HEADER_SIZE) {
+    const rk_status status = rk_source_peek(scan->source, scan->offset, (size_t)rest, &bytes);
+    if (status && status != RK_ERR_TRUNCATED) {
+      return status;
+    }
+    if (status == RK_OK && rk_stream_header_decode(bytes, &header, NULL) == RK_OK) {
+      begin_stream(scan, scan->offset);
+      return RK_OK;
+    }
+  }
+  return recover(scan, damaged(RK_ERR_TRUNCATED, "ends in the middle of a frame header"));
+}
+
+static rk_status step(rk_scan *scan)
+{
+  const uint64_t rest = scan->source->size - scan->offset;
+  if (rest < RK_FRAME_HEADER_SIZE) {
+    return short_tail(scan);
+  }
+  const uint8_t *bytes;
+  const rk_status status = rk_source_peek(scan->source, scan->offset, RK_FRAME_HEADER_SIZE, &bytes);
+  if (status) {
+    return status == RK_ERR_TRUNCATED ? recover(scan, damaged(RK_ERR_TRUNCATED, "the input shrank")) : status;
+  }
+  rk_stream_header stream;
+  if (memcmp(bytes, "RRF", 3) == 0) {
+    rk_error error;
+    if (rk_stream_header_decode(bytes, &stream, &error) == RK_OK) {
+      begin_stream(scan, scan->offset);
+      return RK_OK;
+    }
+    return recover(scan, damaged(error.status, error.message));
+  }
+  if (scan->expect_stream) {
+    scan->expect_stream = false;
+    return recover(scan, damaged(RK_ERR_CORRUPT, "trailing bytes after the end of a stream"));
+  }
+  rk_frame_header header;
+  if (!rk_frame_header_decode(bytes, &header)) {
+    return recover(scan, damaged(RK_ERR_CORRUPT, "no frame begins here"));
+  }
+  if (header.size > rest - RK_FRAME_HEADER_SIZE) {
+    return recover(scan, damaged(RK_ERR_TRUNCATED, "ends in the middle of a frame"));
+  }
+  return header.kind == RK_FRAME_END ? end_frame(scan, header.size) : data_frame(scan, header);
+}
+
+/* The stream header at offset 0; where it is damaged, sealed frames may still be found. */
+static rk_status first_header(rk_scan *scan, rk_error *error)
+{
+  const uint8_t *bytes;
+  uint8_t header_bytes[RK_STREAM_HEADER_SIZE] = {0};
+  const size_t have = scan->source->size < RK_STREAM_HEADER_SIZE ? (size_t)scan->source->size : RK_STREAM_HEADER_SIZE;
+  rk_status status = rk_source_peek(scan->source, 0, have, &bytes);
+  if (status) {
+    return status;
+  }
+  memcpy(header_bytes, bytes, have);
+  rk_stream_header header;
+  rk_error failed = {.message = ""};
+  if (have < RK_STREAM_HEADER_SIZE) {
+    return memcmp(header_bytes, rk_stream_header_bytes, have < 4 ? have : 4) == 0
+               ? rk_fail(error, RK_ERR_TRUNCATED, have, "ends in the middle of the stream header")
+               : rk_fail(error, RK_ERR_NOT_RRD, 0, "not a Rerun recording");
+  }
+  status = rk_stream_header_decode(header_bytes, &header, &failed);
+  if (status == RK_OK) {
+    begin_stream(scan, 0);
+    return RK_OK;
+  }
+  rk_resync_kind kind;
+  uint64_t next;
+  const rk_status found = rk_resync_find(&scan->resync, 0, &kind, &next);
+  if (found) {
+    return found;
+  }
+  if (kind != RK_RESYNC_FRAME) {
+    if (error) {
+      *error = failed;
+    }
+    return status;
+  }
+  scan->offset = next;
+  scan->sealed = true;
+  scan->verified_next = true;
+  return report(scan, 0, next, status, failed.message);
+}
+
+rk_status rk_scan_source(rk_source *source, const rk_scan_events *events, rk_error *error)
+{
+  rk_scan scan = {.source = source, .events = events};
+  if (!rk_resync_init(&scan.resync, source)) {
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
+  }
+  rk_error failed = {.message = ""};
+  rk_status status = first_header(&scan, &failed);
+  while (status == RK_OK && scan.offset < source->size) {
+    status = step(&scan);
+  }
+  rk_resync_free(&scan.resync);
+  if (status && error) {
+    *error = failed;
+  }
+  if (status == RK_ERR_IO) {
+    return rk_fail_errno(error, source->sys_errno, "cannot read");
+  }
+  if (status == RK_ERR_NO_MEMORY) {
+    return rk_fail(error, RK_ERR_NO_MEMORY, scan.offset, "no memory to read");
+  }
+  return status;
+}

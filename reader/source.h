@@ -1,0 +1,36 @@
+/* Random access to an input: a regular file, standard input or a pipe (copied to an unlinked temporary file), memory.
+ */
+#ifndef RK_READER_SOURCE_H
+#define RK_READER_SOURCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "rrdkit/status.h"
+
+#define RK_SOURCE_PEEK_MAX ((size_t)16384)
+
+typedef struct rk_source {
+  uint64_t size; /* as it was when opened */
+  int fd;        /* -1: memory */
+  const uint8_t *memory;
+  uint8_t *window; /* [RK_SOURCE_PEEK_MAX], files only */
+  uint64_t window_offset;
+  size_t window_size;
+  int sys_errno; /* of the last failed read */
+} rk_source;
+
+/* Opens the file at `path`, "-" is standard input. RK_ERR_IO with errno (a directory: EISDIR), RK_ERR_TRUNCATED when
+ * there is not one byte, RK_ERR_NO_MEMORY. */
+rk_status rk_source_open(rk_source *source, const char *path, rk_error *error);
+/* The caller keeps `data` until rk_source_close. RK_ERR_TRUNCATED when size is 0. */
+rk_status rk_source_open_memory(rk_source *source, const void *data, size_t size, rk_error *error);
+void rk_source_close(rk_source *source);
+
+/* Copies [offset, offset + size) to `out`. RK_ERR_TRUNCATED when the file has become shorter than that, RK_ERR_IO. */
+rk_status rk_source_read(rk_source *source, uint64_t offset, void *out, size_t size);
+/* Lends the bytes [offset, offset + size), size at most RK_SOURCE_PEEK_MAX, until the next peek. Status as for read. */
+rk_status rk_source_peek(rk_source *source, uint64_t offset, size_t size, const uint8_t **data);
+
+#endif
