@@ -26,13 +26,13 @@ void rk_manifest_free(rk_manifest *manifest)
   if (manifest == NULL) {
     return;
   }
-  for (size_t i = 0; i < manifest->component_table.count; i++) {
+  for (size_t i = 0; i < manifest->component_numbering.count; i++) {
     free(manifest->components[i].statics.cells);
   }
-  for (size_t i = 0; i < manifest->timeline_table.count; i++) {
+  for (size_t i = 0; i < manifest->timeline_numbering.count; i++) {
     free(manifest->timelines[i].range.cells);
   }
-  for (size_t i = 0; i < manifest->pair_table.count; i++) {
+  for (size_t i = 0; i < manifest->pair_numbering.count; i++) {
     free(manifest->pairs[i].range.cells);
   }
   free(manifest->chunks);
@@ -40,10 +40,10 @@ void rk_manifest_free(rk_manifest *manifest)
   free(manifest->timelines);
   free(manifest->pairs);
   free(manifest->columns);
-  rk_numbering_free(&manifest->component_table);
-  rk_numbering_free(&manifest->timeline_table);
-  rk_numbering_free(&manifest->pair_table);
-  rk_numbering_free(&manifest->column_table);
+  rk_numbering_free(&manifest->component_numbering);
+  rk_numbering_free(&manifest->timeline_numbering);
+  rk_numbering_free(&manifest->pair_numbering);
+  rk_numbering_free(&manifest->column_numbering);
   rk_arena_free(&manifest->arena);
   free(manifest);
 }
@@ -67,8 +67,8 @@ static bool copy_text(rk_manifest *manifest, const char *text, const char **copy
 /* Room for a new record is made before its number is given, so that table and array never disagree. */
 static rk_status number_component(rk_manifest *manifest, const rk_chunk_component *component, size_t *number)
 {
-  if (!rk_array_grow((void **)&manifest->components, &manifest->component_capacity, manifest->component_table.count + 1,
-                     sizeof *manifest->components)) {
+  if (!rk_array_grow((void **)&manifest->components, &manifest->component_capacity,
+                     manifest->component_numbering.count + 1, sizeof *manifest->components)) {
     return RK_ERR_NO_MEMORY;
   }
   rk_buffer key = {0};
@@ -82,7 +82,7 @@ static rk_status number_component(rk_manifest *manifest, const rk_chunk_componen
     return RK_ERR_NO_MEMORY;
   }
   rk_status status = RK_OK;
-  *number = rk_numbering_find(&manifest->component_table, key.data, key.size);
+  *number = rk_numbering_find(&manifest->component_numbering, key.data, key.size);
   if (*number == RK_NUMBERING_NONE) {
     manifest_component record = {0};
     bool added;
@@ -91,7 +91,7 @@ static rk_status number_component(rk_manifest *manifest, const rk_chunk_componen
         !copy_text(manifest, component->component_type, &record.component_type)) {
       status = RK_ERR_NO_MEMORY;
     } else {
-      status = rk_numbering_put(&manifest->component_table, key.data, key.size, number, &added);
+      status = rk_numbering_put(&manifest->component_numbering, key.data, key.size, number, &added);
     }
     if (status == RK_OK) {
       manifest->components[*number] = record;
@@ -103,12 +103,12 @@ static rk_status number_component(rk_manifest *manifest, const rk_chunk_componen
 
 static rk_status number_timeline(rk_manifest *manifest, const rk_chunk_timeline *timeline, size_t *number)
 {
-  if (!rk_array_grow((void **)&manifest->timelines, &manifest->timeline_capacity, manifest->timeline_table.count + 1,
-                     sizeof *manifest->timelines)) {
+  if (!rk_array_grow((void **)&manifest->timelines, &manifest->timeline_capacity,
+                     manifest->timeline_numbering.count + 1, sizeof *manifest->timelines)) {
     return RK_ERR_NO_MEMORY;
   }
   bool added = false;
-  const size_t known = rk_numbering_find(&manifest->timeline_table, timeline->name, strlen(timeline->name));
+  const size_t known = rk_numbering_find(&manifest->timeline_numbering, timeline->name, strlen(timeline->name));
   if (known != RK_NUMBERING_NONE) {
     *number = known;
     return RK_OK;
@@ -118,7 +118,7 @@ static rk_status number_timeline(rk_manifest *manifest, const rk_chunk_timeline 
     return RK_ERR_NO_MEMORY;
   }
   const rk_status status =
-      rk_numbering_put(&manifest->timeline_table, timeline->name, strlen(timeline->name), number, &added);
+      rk_numbering_put(&manifest->timeline_numbering, timeline->name, strlen(timeline->name), number, &added);
   if (status == RK_OK) {
     manifest->timelines[*number] = record;
   }
@@ -127,13 +127,13 @@ static rk_status number_timeline(rk_manifest *manifest, const rk_chunk_timeline 
 
 static rk_status number_pair(rk_manifest *manifest, size_t timeline, size_t component, size_t *number)
 {
-  if (!rk_array_grow((void **)&manifest->pairs, &manifest->pair_capacity, manifest->pair_table.count + 1,
+  if (!rk_array_grow((void **)&manifest->pairs, &manifest->pair_capacity, manifest->pair_numbering.count + 1,
                      sizeof *manifest->pairs)) {
     return RK_ERR_NO_MEMORY;
   }
   const uint32_t key[2] = {(uint32_t)timeline, (uint32_t)component};
   bool added = false;
-  const rk_status status = rk_numbering_put(&manifest->pair_table, key, sizeof key, number, &added);
+  const rk_status status = rk_numbering_put(&manifest->pair_numbering, key, sizeof key, number, &added);
   if (status == RK_OK && added) {
     manifest->pairs[*number] = (manifest_pair){.timeline = key[0], .component = key[1]};
   }
@@ -178,7 +178,7 @@ static void append_column_name(rk_buffer *out, const char *entity_path, const ch
 static rk_status note_column(rk_manifest *manifest, const rk_chunk *chunk, const rk_chunk_component *component,
                              size_t component_number)
 {
-  if (!rk_array_grow((void **)&manifest->columns, &manifest->column_capacity, manifest->column_table.count + 1,
+  if (!rk_array_grow((void **)&manifest->columns, &manifest->column_capacity, manifest->column_numbering.count + 1,
                      sizeof *manifest->columns)) {
     return RK_ERR_NO_MEMORY;
   }
@@ -191,7 +191,7 @@ static rk_status note_column(rk_manifest *manifest, const rk_chunk *chunk, const
   const bool is_static = chunk->timeline_count == 0;
   const bool is_empty = lists_empty(component->lists);
   rk_status status = RK_OK;
-  const size_t known = rk_numbering_find(&manifest->column_table, name.data, name.size - 1);
+  const size_t known = rk_numbering_find(&manifest->column_numbering, name.data, name.size - 1);
   if (known != RK_NUMBERING_NONE) {
     manifest->columns[known].is_static |= is_static;
     manifest->columns[known].is_empty &= is_empty;
@@ -206,7 +206,7 @@ static rk_status note_column(rk_manifest *manifest, const rk_chunk *chunk, const
         !copy_text(manifest, chunk->entity_path, &record.entity_path)) {
       status = RK_ERR_NO_MEMORY;
     } else {
-      status = rk_numbering_put(&manifest->column_table, name.data, name.size - 1, &number, &added);
+      status = rk_numbering_put(&manifest->column_numbering, name.data, name.size - 1, &number, &added);
     }
     if (status == RK_OK) {
       manifest->columns[number] = record;

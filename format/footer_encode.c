@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "format/bytes.h"
+#include "format/codec.h"
 #include "format/footer_internal.h"
 #include "format/frame.h"
 #include "format/ipc.h"
@@ -291,9 +292,9 @@ static bool open_sheet(sheet *s, size_t capacity)
 /* The batch with one row per chunk. */
 static rk_status encode_data(rk_arena *arena, rk_manifest *manifest, rk_buffer *out)
 {
-  const size_t component_count = manifest->component_table.count;
-  const size_t timeline_count = manifest->timeline_table.count;
-  const size_t pair_count = manifest->pair_table.count;
+  const size_t component_count = manifest->component_numbering.count;
+  const size_t timeline_count = manifest->timeline_numbering.count;
+  const size_t pair_count = manifest->pair_numbering.count;
   sheet s = {.arena = arena, .row_count = manifest->chunk_count};
   if (!open_sheet(&s, 7 + component_count + 2 * timeline_count + 3 * pair_count)) {
     return RK_ERR_NO_MEMORY;
@@ -363,11 +364,10 @@ static void add_schema_column(sheet *s, const rk_manifest *manifest, const manif
   set_metadata(s, field, pairs, count);
 }
 
-/* The recording's own schema: row id, timelines, then every component of every entity; sorted by name. */
-static rk_status build_schema(rk_arena *arena, const rk_manifest *manifest, rk_field *schema)
+rk_status rk_manifest_schema(rk_arena *arena, const rk_manifest *manifest, rk_field *schema)
 {
   sheet s = {.arena = arena};
-  if (!open_sheet(&s, 1 + manifest->timeline_table.count + manifest->column_table.count)) {
+  if (!open_sheet(&s, 1 + manifest->timeline_numbering.count + manifest->column_numbering.count)) {
     return RK_ERR_NO_MEMORY;
   }
   if (manifest->chunk_count > 0) {
@@ -378,14 +378,14 @@ static rk_status build_schema(rk_arena *arena, const rk_manifest *manifest, rk_f
                                  pair_of("rerun:kind", "control")};
     set_metadata(&s, field, pairs, 3);
   }
-  for (size_t i = 0; i < manifest->timeline_table.count; i++) {
+  for (size_t i = 0; i < manifest->timeline_numbering.count; i++) {
     const manifest_timeline *timeline = &manifest->timelines[i];
     rk_field *field = add_field(&s, timeline->name, RK_TYPE_INT64, true);
     set_timeline_type(field, timeline->kind);
     const rk_metadata pairs[] = {pair_of("rerun:index_name", timeline->name), pair_of("rerun:kind", "index")};
     set_metadata(&s, field, pairs, 2);
   }
-  for (size_t i = 0; i < manifest->column_table.count; i++) {
+  for (size_t i = 0; i < manifest->column_numbering.count; i++) {
     add_schema_column(&s, manifest, &manifest->columns[i]);
   }
   if (s.failed) {
@@ -396,13 +396,31 @@ static rk_status build_schema(rk_arena *arena, const rk_manifest *manifest, rk_f
   return RK_OK;
 }
 
+/* The batch as a DataframePart. */
+static rk_status put_part(rk_buffer *out, const rk_buffer *batch)
+{
+  rk_buffer packed = {0};
+  rk_compression used;
+  const rk_status status = rk_compress(&packed, RK_COMPRESSION_LZ4, batch->data, batch->size, &used);
+  if (status == RK_OK) {
+    const size_t part = rk_pb_begin(out, 4);
+    rk_pb_varint(out, 1, 1);
+    rk_pb_bytes(out, 2, packed.data, packed.size);
+    rk_pb_varint(out, 3, used);
+    rk_pb_varint(out, 4, batch->size);
+    rk_pb_end(out, part);
+  }
+  rk_buffer_free(&packed);
+  return status;
+}
+
 static rk_status encode_manifest(rk_buffer *out, rk_manifest *manifest)
 {
   rk_arena arena = {0};
   rk_buffer scratch = {0};
   rk_field schema;
   uint8_t digest[RK_SHA256_SIZE];
-  rk_status status = build_schema(&arena, manifest, &schema);
+  rk_status status = rk_manifest_schema(&arena, manifest, &schema);
   status = status == RK_OK ? rk_ipc_encode_schema(&scratch, &schema) : status;
   status = status == RK_OK ? rk_schema_hash(&schema, digest) : status;
   if (status == RK_OK) {
@@ -420,10 +438,7 @@ static rk_status encode_manifest(rk_buffer *out, rk_manifest *manifest)
     rk_pb_bytes(out, 3, digest, sizeof digest);
     rk_buffer_reset(&scratch);
     status = encode_data(&arena, manifest, &scratch);
-    const size_t part = rk_pb_begin(out, 4);
-    rk_pb_varint(out, 1, 1);
-    rk_pb_bytes(out, 2, scratch.data, scratch.size);
-    rk_pb_end(out, part);
+    status = status == RK_OK ? put_part(out, &scratch) : status;
     rk_pb_end(out, message);
   }
   rk_buffer_free(&scratch);

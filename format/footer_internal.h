@@ -59,19 +59,22 @@ struct rk_manifest {
   const char *application_id, *recording_id;
   manifest_chunk *chunks;
   size_t chunk_count, chunk_capacity;
-  rk_numbering component_table; /* numbers components */
+  rk_numbering component_numbering; /* numbers components */
   manifest_component *components;
   size_t component_capacity;
-  rk_numbering timeline_table; /* numbers timelines, by name */
+  rk_numbering timeline_numbering; /* numbers timelines, by name */
   manifest_timeline *timelines;
   size_t timeline_capacity;
-  rk_numbering pair_table;
+  rk_numbering pair_numbering;
   manifest_pair *pairs;
   size_t pair_capacity;
-  rk_numbering column_table; /* by column name */
+  rk_numbering column_numbering; /* by column name */
   manifest_column *columns;
   size_t column_capacity;
 };
+
+/* The recording's own schema: row id, timelines, then every component of every entity; sorted by name. In the arena. */
+rk_status rk_manifest_schema(rk_arena *arena, const rk_manifest *manifest, rk_field *schema);
 
 /* SHA-256 over the schema message exactly as Rerun encodes it (arrow-rs over flatbuffers), so that its hash and ours
  * agree. `schema` is a struct field whose children are sorted by name. */
