@@ -19,8 +19,11 @@ typedef struct message {
   bool failed;
 } message;
 
-static uint8_t *grow(message *m, size_t size)
+static uint8_t *grow(message *m, size_t size) /* NULL after a failure, and for no bytes */
 {
+  if (size == 0) {
+    return NULL;
+  }
   if (m->failed || size > UINT32_MAX / 4 || m->used > UINT32_MAX / 4) {
     m->failed = true;
     return NULL;
