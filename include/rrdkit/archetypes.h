@@ -21,7 +21,7 @@
 #include <stdint.h>
 
 #include "rrdkit/recording.h"
-#include "rrdkit/values.h"
+#include "rrdkit/types.h"
 
 #ifdef __cplusplus
 extern "C" {

@@ -1,6 +1,6 @@
-/* The values that archetypes are made of, as Rerun lays them out. */
-#ifndef RRDKIT_VALUES_H
-#define RRDKIT_VALUES_H
+/* The value types that archetypes are made of, laid out as in Rerun. */
+#ifndef RRDKIT_TYPES_H
+#define RRDKIT_TYPES_H
 
 #include <stddef.h>
 #include <stdint.h>
