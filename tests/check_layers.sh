@@ -38,7 +38,7 @@ headers=0
 one() { # compiler language standard header
   local header=$4
   case $header in include/*) header=${header#include/} ;; esac
-  printf '#include "%s"\n' "$header" | "$1" -x "$2" -std="$3" "${warnings[@]}" - 2>&1 || complain "$4 does not compile alone ($1, $2)"
+  printf '#include "%s"\nextern int not_empty;\n' "$header" | "$1" -x "$2" -std="$3" "${warnings[@]}" - 2>&1 || complain "$4 does not compile alone ($1, $2)"
 }
 for header in $(find include format writer reader tools examples bench -name '*.h' 2>/dev/null | sort); do
   headers=$((headers + 1))

@@ -3,6 +3,7 @@
  *   fuzz_x                 mutations of the target's own seeds
  *   fuzz_x FILE...         each file as it is
  *   fuzz_x -n COUNT FILE...  COUNT mutations, taking the files as seeds
+ *   fuzz_x -w DIRECTORY    writes the target's own seeds to files there: a corpus for libFuzzer
  *
  * The same arguments always run the same inputs. A target may define rk_fuzz_seed: the index-th seed is written to
  * `buffer` and its size returned; 0 when there are no more. */
@@ -106,6 +107,25 @@ static void add_own_seeds(uint8_t *buffer)
   add_seed(buffer, 0);
 }
 
+static int write_seeds(const char *directory)
+{
+  for (unsigned i = 0; i < seed_count; i++) {
+    char path[4096];
+    snprintf(path, sizeof path, "%s/%u", directory, i);
+    FILE *file = fopen(path, "wb");
+    if (file == NULL) {
+      perror(path);
+      return 2;
+    }
+    const bool good = fwrite(seeds[i].data, 1, seeds[i].size, file) == seeds[i].size;
+    if (fclose(file) != 0 || !good) {
+      fprintf(stderr, "%s: cannot be written\n", path);
+      return 2;
+    }
+  }
+  return 0;
+}
+
 static size_t mutate(uint8_t *data, size_t size)
 {
   static const uint64_t edges[] = {
@@ -170,6 +190,14 @@ int main(int argc, char **argv)
   uint8_t *buffer = allocate(MAX_SIZE);
   long count = argc > 1 ? 0 : DEFAULT_COUNT;
   int argument = 1;
+  if (argc == 3 && strcmp(argv[1], "-w") == 0) {
+    add_own_seeds(buffer);
+    const int result = write_seeds(argv[2]);
+    for (unsigned i = 0; i < seed_count; i++)
+      free(seeds[i].data);
+    free(buffer);
+    return result;
+  }
   if (argc > 2 && strcmp(argv[1], "-n") == 0) {
     char *end;
     count = strtol(argv[2], &end, 10);
