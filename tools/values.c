@@ -233,6 +233,60 @@ static void print_nested(out *o, const struct ArrowSchema *schema, const struct 
   }
 }
 
+/* Numbers that JSON has no form for are strings. */
+static void print_float(out *o, double value, void (*print)(out *, double))
+{
+  if (__builtin_isfinite(value)) {
+    print(o, value);
+    return;
+  }
+  out_char(o, '"');
+  print(o, value);
+  out_char(o, '"');
+}
+
+static void print_single(out *o, double value)
+{
+  out_float(o, (float)value);
+}
+
+static void print_half(out *o, uint16_t bits)
+{
+  bool finite = (bits & 0x7c00) != 0x7c00;
+  out_text(o, finite ? "" : "\"");
+  out_half(o, bits);
+  out_text(o, finite ? "" : "\"");
+}
+
+static void print_number(out *o, const struct ArrowSchema *schema, const struct ArrowArray *array, int64_t at)
+{
+  const void *values = array->buffers[1];
+  switch (schema->format[0]) {
+  case 'b':
+    out_text(o, ((const uint8_t *)values)[at / 8] >> (at % 8) & 1 ? "true" : "false");
+    break;
+  case 'C':
+  case 'S':
+  case 'I':
+    out_uint(o, (uint64_t)index_at(schema, array, at));
+    break;
+  case 'L':
+    out_uint(o, ((const uint64_t *)values)[at]);
+    break;
+  case 'e':
+    print_half(o, ((const uint16_t *)values)[at]);
+    break;
+  case 'f':
+    print_float(o, (double)((const float *)values)[at], print_single);
+    break;
+  case 'g':
+    print_float(o, ((const double *)values)[at], out_double);
+    break;
+  default:
+    out_int(o, index_at(schema, array, at));
+  }
+}
+
 void values_one(out *o, const struct ArrowSchema *schema, const struct ArrowArray *array, int64_t index)
 {
   if (values_is_null(schema, array, index)) {
@@ -244,51 +298,23 @@ void values_one(out *o, const struct ArrowSchema *schema, const struct ArrowArra
     values_one(o, schema->dictionary, array->dictionary, index_at(schema, array, at));
     return;
   }
-  const void *values = array->n_buffers > 1 ? array->buffers[1] : NULL;
   const char *bytes;
   size_t size;
   switch (schema->format[0]) {
   case 'b':
-    out_text(o, ((const uint8_t *)values)[at / 8] >> (at % 8) & 1 ? "true" : "false");
-    break;
   case 'c':
-  case 's':
-  case 'i':
-  case 'l':
-    out_int(o, index_at(schema, array, at));
-    break;
   case 'C':
+  case 's':
   case 'S':
+  case 'i':
   case 'I':
-    out_uint(o, (uint64_t)index_at(schema, array, at));
-    break;
+  case 'l':
   case 'L':
-    out_uint(o, ((const uint64_t *)values)[at]);
+  case 'e':
+  case 'f':
+  case 'g':
+    print_number(o, schema, array, at);
     break;
-  case 'e': {
-    uint16_t half = ((const uint16_t *)values)[at];
-    bool finite = (half & 0x7c00) != 0x7c00;
-    out_text(o, finite ? "" : "\"");
-    out_half(o, half);
-    out_text(o, finite ? "" : "\"");
-    break;
-  }
-  case 'f': {
-    float value = ((const float *)values)[at];
-    bool finite = __builtin_isfinite(value);
-    out_text(o, finite ? "" : "\"");
-    out_float(o, value);
-    out_text(o, finite ? "" : "\"");
-    break;
-  }
-  case 'g': {
-    double value = ((const double *)values)[at];
-    bool finite = __builtin_isfinite(value);
-    out_text(o, finite ? "" : "\"");
-    out_double(o, value);
-    out_text(o, finite ? "" : "\"");
-    break;
-  }
   case 't':
     print_temporal(o, schema->format, array, at);
     break;

@@ -258,9 +258,9 @@ void out_duration(out *o, int64_t ns)
   else if (size < 100)
     out_format(o, "%.2f s", s);
   else if (size < 3600)
-    out_format(o, "%.0f min %02.0f s", (double)((int64_t)s / 60), (double)((int64_t)s % 60));
+    out_format(o, "%d min %02d s", (int)s / 60, (int)s % 60);
   else if (size < 86400 * 2)
-    out_format(o, "%.0f h %02.0f min", (double)((int64_t)s / 3600), (double)((int64_t)s / 60 % 60));
+    out_format(o, "%d h %02d min", (int)s / 3600, (int)s / 60 % 60);
   else
     out_format(o, "%.1f d", s / 86400);
 }

@@ -1,0 +1,211 @@
+/* rrd-dump: prints the rows of all inputs in one total order. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "info.h"
+#include "rows.h"
+#include "selection.h"
+#include "terminal.h"
+
+enum { OPTION_INFO = 256, OPTION_JSON, OPTION_BLUEPRINT, OPTION_WIDTH, OPTION_COLOUR };
+
+static const cli_option options[] = {
+    SELECTION_OPTIONS,
+    {'n', "rows", "N", "print the first N rows and stop"},
+    {OPTION_BLUEPRINT, "blueprint", NULL, "rows of blueprints too"},
+    {0, NULL, NULL, "Output"},
+    {'f', "format", "FORMAT", "text (default), ndjson or csv"},
+    {'i', "info", NULL, "what the inputs hold instead of their rows: recordings, writers, entities, timelines, sizes"},
+    {OPTION_JSON, "json", NULL, "with --info: as one JSON object; else: --format=ndjson"},
+    {OPTION_WIDTH, "width", "N", "cut lines of text to N columns, 0: never (default: the terminal's width)"},
+    {OPTION_COLOUR, "color", "WHEN", "auto (default: on a terminal), always or never"},
+    {0},
+};
+
+static const cli_tool tool = {
+    .name = "rrd-dump",
+    .usage = "[OPTION]... FILE...",
+    .summary = "Print the rows of Rerun recordings in one order: by time, across all files and writers. "
+               "FILE - is standard input.",
+    .closing = SELECTION_CLOSING "\n"
+                                 "Exit code: 0 clean, 1 an input or the output failed, 2 wrong usage, 3 done but data\n"
+                                 "was lost or damaged (each place is told as file:offset+length reason writer).\n",
+    .options = options,
+};
+
+typedef enum format { FORMAT_TEXT, FORMAT_NDJSON, FORMAT_CSV } format;
+
+typedef struct request {
+  selection selection;
+  format format;
+  bool info, json, blueprints, has_width;
+  uint64_t rows, width;
+  terminal_colour colour;
+} request;
+
+static uint64_t parse_count(int id)
+{
+  char *end;
+  errno = 0;
+  unsigned long long value = strtoull(optarg, &end, 10);
+  if (*optarg < '0' || *optarg > '9' || *end != '\0' || errno != 0)
+    cli_usage_argument(id, "a number");
+  return value;
+}
+
+static format parse_format(void)
+{
+  static const char *const formats[] = {"text", "ndjson", "csv"};
+  for (int i = 0; i < 3; i++)
+    if (strcmp(optarg, formats[i]) == 0)
+      return (format)i;
+  cli_usage_argument('f', "text, ndjson or csv");
+}
+
+static void parse(request *r, int argc, char **argv)
+{
+  *r = (request){.rows = UINT64_MAX};
+  for (int id; (id = cli_option_next(argc, argv)) >= 0;) {
+    switch (id) {
+    case 'n':
+      r->rows = parse_count(id);
+      break;
+    case 'f':
+      r->format = parse_format();
+      break;
+    case 'i':
+      r->info = true;
+      break;
+    case OPTION_JSON:
+      r->json = true;
+      break;
+    case OPTION_BLUEPRINT:
+      r->blueprints = true;
+      break;
+    case OPTION_WIDTH:
+      r->width = parse_count(id);
+      r->has_width = true;
+      break;
+    case OPTION_COLOUR:
+      if (!terminal_colour_parse(optarg, &r->colour))
+        cli_usage_argument(id, "auto, always or never");
+      break;
+    default:
+      selection_option(&r->selection, id);
+    }
+  }
+  if (optind == argc)
+    cli_usage("no input file");
+  if (r->json && !r->info)
+    r->format = FORMAT_NDJSON;
+  if (!r->has_width)
+    r->width = terminal_width(STDOUT_FILENO);
+}
+
+static bool wanted(const request *r, const rk_store *store)
+{
+  return r->blueprints || store->kind == RK_STORE_RECORDING;
+}
+
+/* Rows tell their recording where there are several. */
+static bool several_stores(const request *r, const rk_reader *reader)
+{
+  size_t count, seen = 0;
+  const rk_store *const *stores = rk_reader_stores(reader, &count);
+  for (size_t i = 0; i < count; i++)
+    seen += wanted(r, stores[i]);
+  return seen > 1;
+}
+
+static void reader_failed(const rk_reader *reader)
+{
+  rk_error error = {.status = RK_ERR_IO, .offset = RK_NO_OFFSET};
+  rk_reader_error(reader, &error);
+  cli_error_record(NULL, &error);
+}
+
+/* The CSV printer with the columns of all chunks of the selection; NULL after a failure. */
+static csv_printer *make_csv(const request *r, rk_reader *reader, out *o, bool recording)
+{
+  csv_printer *csv = csv_new();
+  const rk_chunk_info *chunk;
+  rk_status status;
+  while ((status = rk_reader_next_chunk(reader, &chunk)) == RK_OK)
+    if (wanted(r, chunk->store))
+      csv_chunk(csv, chunk);
+  if (status == RK_END) {
+    csv_header(csv, o, recording);
+    return csv;
+  }
+  reader_failed(reader);
+  csv_free(csv);
+  return NULL;
+}
+
+static void print_rows(const request *r, rk_reader *reader, out *o)
+{
+  bool recording = several_stores(r, reader), quiet = isatty(STDOUT_FILENO);
+  csv_printer *csv = NULL;
+  text_printer *text = NULL;
+  if (r->format == FORMAT_CSV && (csv = make_csv(r, reader, o, recording)) == NULL)
+    return;
+  if (r->format == FORMAT_TEXT)
+    text = text_new(&(text_options){r->width, terminal_coloured(STDOUT_FILENO, r->colour), recording}, reader);
+  const rk_row *row;
+  rk_status status = RK_END;
+  rk_reader_stats stats;
+  rk_reader_get_stats(reader, &stats);
+  uint64_t total = r->rows < stats.rows_indexed ? r->rows : stats.rows_indexed;
+  for (uint64_t printed = 0; printed < r->rows && o->error == 0;) {
+    if ((status = rk_reader_next(reader, &row)) != RK_OK)
+      break;
+    if (!wanted(r, row->store))
+      continue;
+    if (text != NULL)
+      text_row(text, o, row);
+    else if (csv != NULL)
+      csv_row(csv, o, row);
+    else
+      rows_ndjson(o, row, recording);
+    if (++printed % 256 == 0 && !quiet)
+      terminal_progress("dumping", "rows", printed, total);
+  }
+  if (status != RK_END && status != RK_OK)
+    reader_failed(reader);
+  csv_free(csv);
+  text_free(text);
+}
+
+static void print_info(const request *r, const inputs *in, out *o)
+{
+  info i;
+  if (info_gather(&i, in, r->blueprints) != RK_END)
+    reader_failed(in->reader);
+  else if (r->json || r->format == FORMAT_NDJSON)
+    info_json(&i, o);
+  else
+    info_text(&i, o, (size_t)r->width, terminal_coloured(STDOUT_FILENO, r->colour));
+  info_free(&i);
+}
+
+int main(int argc, char **argv)
+{
+  request r;
+  inputs in;
+  out o;
+  cli_start(&tool);
+  parse(&r, argc, argv);
+  out_init(&o, STDOUT_FILENO);
+  if (inputs_open(&in, &r.selection, argv + optind, (size_t)(argc - optind), false)) {
+    if (r.info)
+      print_info(&r, &in, &o);
+    else
+      print_rows(&r, in.reader, &o);
+  }
+  inputs_free(&in);
+  selection_free(&r.selection);
+  return cli_finish(&o);
+}
