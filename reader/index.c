@@ -380,7 +380,7 @@ static rk_status add_chunk(indexing *ix, rk_scan *scan, const rk_scan_frame *fra
     }
   }
   reader->stats.chunk_count++;
-  reader->stats.rows_indexed += entry->row_count;
+  reader->stats.rows_indexed += entry->bare ? 0 : entry->row_count;
   return RK_OK;
 }
 

@@ -346,6 +346,7 @@ static rk_status complete(rk_reader *reader, rk_open_chunk *open, rk_entry *entr
   entry->store = open->store;
   entry->entity_path = open->entity_path;
   entry->is_static = open->chunk.timeline_count == 0;
+  entry->bare = open->chunk.component_count == 0;
   return RK_OK;
 }
 

@@ -18,6 +18,7 @@ typedef struct rk_entry {
   rk_input *input;
   uint64_t offset, size; /* of its frame */
   bool sealed, is_static, verified, lost;
+  bool bare; /* without components: its rows say nothing and are not yielded (so do Rerun's own readers) */
   uint32_t writer;
   uint32_t chunk_number, first_row; /* sealed only */
   uint64_t recording_hash;          /* sealed only */

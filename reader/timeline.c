@@ -308,7 +308,7 @@ static rk_status make_timeline(rk_reader *reader)
   rk_entry *entries = reader->entries.items;
   size_t count = 0;
   for (size_t i = 0; i < total; i++) {
-    if (rk_filter_entry(reader, &entries[i])) {
+    if (!entries[i].bare && rk_filter_entry(reader, &entries[i])) {
       t->entries[count++] = &entries[i];
       t->row_bound += entries[i].row_count;
     }
@@ -378,7 +378,7 @@ static rk_status open_next(rk_reader *reader, source *s)
                    error.message[0] ? error.message : rk_status_text(status), entry->writer);
     return RK_OK;
   }
-  if (open->chunk.row_count == 0 || !rk_filter_open(reader, open)) {
+  if (open->chunk.row_count == 0 || open->chunk.component_count == 0 || !rk_filter_open(reader, open)) {
     rk_open_chunk_release(open);
     return RK_OK;
   }
@@ -591,7 +591,7 @@ uint64_t rk_reader_row_bound(const rk_reader *reader)
   const rk_entry *entries = reader->entries.items;
   uint64_t rows = 0;
   for (size_t i = 0; i < reader->entries.count; i++) {
-    rows += rk_filter_entry((rk_reader *)(uintptr_t)reader, &entries[i]) ? entries[i].row_count : 0;
+    rows += !entries[i].bare && rk_filter_entry((rk_reader *)(uintptr_t)reader, &entries[i]) ? entries[i].row_count : 0;
   }
   return rows;
 }
