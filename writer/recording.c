@@ -1,0 +1,378 @@
+/* A recording opened to append: open, flush, close, its errors and properties. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "format/error.h"
+#include "writer/writer_internal.h"
+
+static rk_status check_id(const char *what, const char *id, rk_error *error)
+{
+  const size_t size = id == NULL ? 1 : strlen(id);
+  if (size == 0 || size > 180) {
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "the %s id has %zu characters, not 1 to 180", what, size);
+  }
+  for (const char *c = id; c != NULL && *c != '\0'; c++) {
+    if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_' || *c == '-')) {
+      return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "the %s id has characters other than A-Z a-z 0-9 _ -", what);
+    }
+  }
+  return RK_OK;
+}
+
+static size_t size_from_environment(const char *name)
+{
+  const char *text = getenv(name);
+  if (text == NULL || text[0] == '\0') {
+    return 0;
+  }
+  char *end;
+  errno = 0;
+  const unsigned long long value = strtoull(text, &end, 10);
+  return errno != 0 || *end != '\0' || value > RK_RING_SIZE_MAX ? SIZE_MAX : (size_t)value;
+}
+
+static rk_status take_options(rk_recording *recording, const rk_recording_options *options, rk_error *error)
+{
+  rk_status status = check_id("application", options->application_id, error);
+  status = status != RK_OK ? status : check_id("recording", options->recording_id, error);
+  if (status != RK_OK) {
+    return status;
+  }
+  if (options->compression < RK_COMPRESSION_DEFAULT || options->compression > RK_COMPRESSION_LZ4 ||
+      options->flush_age_ns < 0) {
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "unknown compression or negative flush age");
+  }
+  size_t ring_size = options->ring_size != 0 ? options->ring_size : size_from_environment("RRDKIT_RING_SIZE");
+  ring_size = ring_size == 0 ? RK_RING_SIZE_DEFAULT : ring_size;
+  if (ring_size < RK_RING_SIZE_MIN || ring_size > RK_RING_SIZE_MAX) {
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "a ring has 64 KiB to 1 GiB");
+  }
+  recording->ring_size = RK_RING_SIZE_MIN;
+  while (recording->ring_size < ring_size) {
+    recording->ring_size *= 2;
+  }
+  recording->compression = options->compression == RK_COMPRESSION_DEFAULT ? RK_COMPRESSION_LZ4 : options->compression;
+  recording->flush_age_ns = options->flush_age_ns == 0 ? RK_FLUSH_AGE_DEFAULT : options->flush_age_ns;
+  return RK_OK;
+}
+
+static char *absolute(const char *path)
+{
+  if (path[0] == '/') {
+    return strdup(path);
+  }
+  char *directory = getcwd(NULL, 0), *whole = NULL;
+  if (directory == NULL || asprintf(&whole, "%s/%s", directory, path) < 0) {
+    whole = NULL;
+  }
+  free(directory);
+  return whole;
+}
+
+/* Names that are the same for all who mean the same file: symbolic links are followed where the file is there. */
+static rk_status take_paths(rk_recording *recording, const char *path, const char *spool, rk_error *error)
+{
+  recording->path = realpath(path, NULL);
+  if (recording->path == NULL) {
+    recording->path = absolute(path);
+  }
+  const char *chosen = spool != NULL ? spool : getenv("RRDKIT_SPOOL_DIR");
+  if (chosen != NULL && chosen[0] != '\0') {
+    recording->spool_directory = absolute(chosen);
+  } else if (recording->path != NULL) {
+    recording->spool_is_ours = true;
+    if (asprintf(&recording->spool_directory, "%s.spool", recording->path) < 0) {
+      recording->spool_directory = NULL;
+    }
+  }
+  return recording->path != NULL && recording->spool_directory != NULL
+             ? RK_OK
+             : rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a path");
+}
+
+static void recording_destroy(rk_recording *recording)
+{
+  if (recording->fd >= 0) {
+    close(recording->fd);
+  }
+  rk_scratches_free(recording);
+  for (size_t i = 0; i < recording->rings.count; i++) {
+    rk_ring_unmap(recording->rings.items[i]);
+    free(recording->rings.items[i]);
+  }
+  rk_pointers *const lists[] = {&recording->entities,   &recording->timelines, &recording->time_sets,
+                                &recording->components, &recording->threads,   &recording->rings};
+  for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+    free(lists[i]->items);
+  }
+  rk_map_free(&recording->entities_by_path);
+  rk_map_free(&recording->timelines_by_name);
+  rk_map_free(&recording->time_sets_by_ids);
+  rk_map_free(&recording->components_by_name);
+  rk_arena_free(&recording->arena);
+  free(recording->path);
+  free(recording->spool_directory);
+  free(recording->definitions_path);
+  free(recording->application_id);
+  free(recording->recording_id);
+  free(recording);
+}
+
+void rk_recording_release(rk_recording *recording)
+{
+  if (__atomic_sub_fetch(&recording->references, 1, __ATOMIC_ACQ_REL) == 0) {
+    recording_destroy(recording);
+  }
+}
+
+RK_API rk_status rk_recording_open(const char *path, const rk_recording_options *options, rk_recording **out,
+                                   rk_error *error)
+{
+  if (out == NULL) {
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "no place for the recording");
+  }
+  *out = NULL;
+  if (path == NULL || path[0] == '\0') {
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "a recording needs a path");
+  }
+  static const rk_recording_options defaults = {0};
+  options = options == NULL ? &defaults : options;
+  rk_recording *recording = calloc(1, sizeof *recording);
+  if (recording == NULL) {
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a recording");
+  }
+  recording->fd = -1;
+  recording->definitions_fd = -1;
+  recording->references = 1;
+  pthread_mutex_init(&recording->close_mutex, NULL);
+  pthread_mutex_init(&recording->mutex, NULL);
+  pthread_mutex_init(&recording->append_mutex, NULL);
+  pthread_mutex_init(&recording->background_mutex, NULL);
+  pthread_cond_init(&recording->background_wake, NULL);
+  bool created = false;
+  rk_status status = take_options(recording, options, error);
+  status = status != RK_OK ? status : take_paths(recording, path, options->spool_directory, error);
+  status = status != RK_OK ? status : rk_recording_attach(recording, options, &created, error);
+  status = status != RK_OK ? status : rk_process_add(recording, error);
+  if (status != RK_OK) {
+    recording_destroy(recording);
+    return status;
+  }
+  if (created) {
+    status = rk_recording_set_start_time_ns(recording, rk_recording_now(recording));
+    if (status == RK_OK && options->name != NULL) {
+      status = rk_recording_set_name(recording, options->name);
+    }
+    if (status != RK_OK) {
+      rk_error why = {0};
+      rk_recording_error(recording, &why);
+      rk_recording_free(recording);
+      return rk_fail(error, status, RK_NO_OFFSET, "%s", why.message);
+    }
+  }
+  *out = recording;
+  return RK_OK;
+}
+
+rk_status rk_recording_drain_all(rk_recording *recording, rk_error *error)
+{
+  rk_status first = RK_OK;
+  for (size_t i = 0;; i++) {
+    pthread_mutex_lock(&recording->mutex);
+    rk_ring *ring = i < recording->rings.count ? recording->rings.items[i] : NULL;
+    pthread_mutex_unlock(&recording->mutex);
+    if (ring == NULL) {
+      return first;
+    }
+    rk_error why = {0};
+    const rk_status status = rk_ring_drain(recording, ring, &why);
+    if (status != RK_OK && first == RK_OK) {
+      first = status;
+      *error = why;
+      rk_background_note(recording, &why);
+    }
+  }
+}
+
+RK_API rk_status rk_recording_flush(rk_recording *recording)
+{
+  if (recording == NULL) {
+    return RK_ERR_MISUSE;
+  }
+  rk_error *own = rk_thread_error(recording);
+  pthread_mutex_lock(&recording->mutex);
+  const bool closed = recording->closed;
+  pthread_mutex_unlock(&recording->mutex);
+  if (closed) {
+    return rk_fail(own, RK_ERR_MISUSE, RK_NO_OFFSET, "the recording is closed");
+  }
+  rk_error error = {0};
+  const rk_status status = rk_recording_drain_all(recording, &error);
+  if (status != RK_OK && own != NULL) {
+    *own = error;
+  }
+  return status;
+}
+
+/* Waits until no thread is inside a call that logs; new ones find the recording closed. */
+static void wait_for_loggers(rk_recording *recording)
+{
+  for (;;) {
+    bool busy = false;
+    pthread_mutex_lock(&recording->mutex);
+    for (size_t i = 0; i < recording->threads.count; i++) {
+      const rk_thread *thread = recording->threads.items[i];
+      busy = busy || __atomic_load_n(&thread->busy, __ATOMIC_ACQUIRE) != 0;
+    }
+    pthread_mutex_unlock(&recording->mutex);
+    if (!busy) {
+      return;
+    }
+    const struct timespec pause = {.tv_nsec = 100000};
+    nanosleep(&pause, NULL);
+  }
+}
+
+RK_API rk_status rk_recording_close(rk_recording *recording)
+{
+  if (recording == NULL) {
+    return RK_ERR_MISUSE;
+  }
+  rk_error error = {0};
+  pthread_mutex_lock(&recording->close_mutex);
+  pthread_mutex_lock(&recording->mutex);
+  const bool closed = recording->closed;
+  recording->closed = true;
+  __atomic_store_n(&recording->serial, rk_process_serial(), __ATOMIC_SEQ_CST);
+  pthread_mutex_unlock(&recording->mutex);
+  if (!closed) {
+    rk_process_barrier();
+    wait_for_loggers(recording);
+    rk_background_stop(recording);
+    recording->close_status = rk_recording_drain_all(recording, &error);
+    pthread_mutex_lock(&recording->mutex);
+    const size_t ring_count = recording->rings.count;
+    pthread_mutex_unlock(&recording->mutex);
+    for (size_t i = 0; i < ring_count; i++) {
+      rk_ring *ring = recording->rings.items[i]; /* closed: no ring is added any more */
+      pthread_mutex_lock(&ring->mutex);
+      rk_ring_unmap(ring);
+      pthread_mutex_unlock(&ring->mutex);
+    }
+    pthread_mutex_lock(&recording->mutex);
+    rk_spool_end(recording, recording->close_status != RK_OK);
+    pthread_mutex_unlock(&recording->mutex);
+    pthread_mutex_lock(&recording->append_mutex);
+    if (recording->fd >= 0) {
+      close(recording->fd);
+      recording->fd = -1;
+    }
+    pthread_mutex_unlock(&recording->append_mutex);
+  }
+  const rk_status status = recording->close_status;
+  pthread_mutex_unlock(&recording->close_mutex);
+  if (error.status != RK_OK) {
+    rk_error *own = rk_thread_error(recording);
+    if (own != NULL) {
+      *own = error;
+    }
+  }
+  return status;
+}
+
+RK_API void rk_recording_free(rk_recording *recording)
+{
+  if (recording == NULL) {
+    return;
+  }
+  rk_recording_close(recording);
+  rk_process_remove(recording);
+  rk_recording_release(recording);
+}
+
+/* ---- Errors and identity ---- */
+
+RK_API void rk_recording_error(const rk_recording *recording, rk_error *error)
+{
+  if (error == NULL) {
+    return;
+  }
+  *error = (rk_error){.offset = RK_NO_OFFSET};
+  if (recording == NULL) {
+    return;
+  }
+  rk_recording *mutable = (rk_recording *)(uintptr_t)recording; /* for its mutex and the thread's own part */
+  const rk_error *own = rk_thread_error(mutable);
+  if (own != NULL && own->status != RK_OK) {
+    *error = *own;
+    return;
+  }
+  pthread_mutex_lock(&mutable->mutex);
+  if (recording->background_error.status != RK_OK) {
+    *error = recording->background_error;
+  }
+  pthread_mutex_unlock(&mutable->mutex);
+}
+
+RK_API void rk_recording_clear_error(rk_recording *recording)
+{
+  if (recording == NULL) {
+    return;
+  }
+  rk_error *own = rk_thread_error(recording);
+  if (own != NULL) {
+    own->status = RK_OK;
+  }
+  pthread_mutex_lock(&recording->mutex);
+  recording->background_error.status = RK_OK;
+  pthread_mutex_unlock(&recording->mutex);
+}
+
+RK_API const char *rk_recording_application_id(const rk_recording *recording)
+{
+  return recording == NULL ? NULL : recording->application_id;
+}
+
+RK_API const char *rk_recording_recording_id(const rk_recording *recording)
+{
+  return recording == NULL ? NULL : recording->recording_id;
+}
+
+RK_API int64_t rk_recording_now(const rk_recording *recording)
+{
+  return rk_clock(CLOCK_MONOTONIC) + (recording == NULL ? 0 : recording->clock_offset);
+}
+
+/* ---- Properties ---- */
+
+static rk_status log_info(rk_recording *recording, size_t builtin, const void *values)
+{
+  rk_error *error = rk_thread_error(recording);
+  pthread_mutex_lock(&recording->mutex);
+  const rk_entity *entity = rk_entity_intern(recording, "/__properties", error);
+  pthread_mutex_unlock(&recording->mutex);
+  const rk_cell cell = {.component = rk_component_at_index(builtin), .count = 1, .values = values};
+  return entity == NULL ? (error == NULL ? RK_ERR_NO_MEMORY : error->status)
+                        : rk_log_static(recording, entity, &cell, 1);
+}
+
+RK_API rk_status rk_recording_set_name(rk_recording *recording, const char *name)
+{
+  if (recording == NULL) {
+    return RK_ERR_MISUSE;
+  }
+  if (name == NULL) {
+    return rk_fail(rk_thread_error(recording), RK_ERR_MISUSE, RK_NO_OFFSET, "the name is NULL");
+  }
+  return log_info(recording, RK_BUILTIN_RECORDING_INFO_NAME, &name);
+}
+
+RK_API rk_status rk_recording_set_start_time_ns(rk_recording *recording, int64_t since_epoch_ns)
+{
+  return recording == NULL ? RK_ERR_MISUSE : log_info(recording, RK_BUILTIN_RECORDING_INFO_START_TIME, &since_epoch_ns);
+}

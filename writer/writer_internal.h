@@ -1,0 +1,233 @@
+/* The structures that the files of writer/ share.
+ *
+ * Lock order: process list -> close_mutex -> a ring's mutex -> recording mutex -> append_mutex. Logging takes none of
+ * them unless its ring is nearly full. */
+#ifndef RK_WRITER_WRITER_INTERNAL_H
+#define RK_WRITER_WRITER_INTERNAL_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "format/arena.h"
+#include "format/buffer.h"
+#include "format/builder.h"
+#include "format/spool.h"
+#include "rrdkit/recording.h"
+#include "writer/component.h"
+#include "writer/map.h"
+
+#define RK_NAME_MAX          4096
+#define RK_RECORD_SIZE       ((size_t)1 << 20) /* one append is at most this, unless a single frame is larger */
+#define RK_DRAIN_SIZE        ((size_t)4 << 20) /* ring bytes that one pass of a drain takes at most */
+#define RK_CHUNK_ROWS        4096
+#define RK_CHUNK_SIZE        ((size_t)1 << 20)
+#define RK_THREAD_NAME_SIZE  16
+#define RK_FLUSH_AGE_DEFAULT 1000000000
+#define RK_RING_SIZE_DEFAULT ((size_t)1 << 20)
+
+/* A growable list of pointers. */
+typedef struct rk_pointers {
+  void **items;
+  size_t count, capacity;
+} rk_pointers;
+bool rk_pointers_add(rk_pointers *list, void *item);
+
+struct rk_entity {
+  const rk_recording *recording;
+  uint32_t id;
+  char path[]; /* normal form */
+};
+
+struct rk_timeline {
+  const rk_recording *recording;
+  uint32_t id;
+  rk_timeline_kind kind;
+  char name[];
+};
+
+typedef struct rk_timeline_set {
+  uint32_t id;
+  uint32_t count;
+  uint32_t timelines[]; /* ids */
+} rk_timeline_set;
+
+/* A ring file in use. The struct lives as long as the recording; threads come and go. */
+typedef struct rk_ring {
+  rk_ring_header *header; /* the mapping; NULL once closed */
+  uint8_t *data;
+  size_t size;
+  uint32_t number;
+  pthread_mutex_t mutex; /* who drains; guards all below and the header's tail and intent */
+  uint32_t tag;
+  pid_t pid, tid;
+  char thread_name[RK_THREAD_NAME_SIZE];
+  int64_t start_ns, clock_monotonic, clock_realtime;
+  bool announced;
+  uint32_t chunk_number;  /* of the first chunk after the tail */
+  uint64_t resume_end;    /* where resume_chunks > 0: the drain of [tail, resume_end) was refused after ... */
+  uint32_t resume_chunks; /* ... so many of its chunks were appended */
+  /* guarded by the recording's mutex */
+  bool in_use;
+} rk_ring;
+
+typedef struct rk_time_value {
+  const rk_timeline *timeline;
+  int64_t value;
+} rk_time_value;
+
+/* What one thread has of one recording. Made and freed by that thread alone (and by fork's child). */
+typedef struct rk_thread rk_thread;
+struct rk_thread {
+  /* The hot path reads these. */
+  uint64_t serial; /* equals the recording's while this thread may log without looking further; else 0 */
+  uint32_t busy;   /* 1 inside a call that logs: close waits for it */
+  uint32_t row;    /* next row number */
+  uint8_t *data;
+  uint64_t size;
+  uint64_t head;
+  uint64_t tail; /* as last seen */
+  uint64_t *shared_head;
+  rk_time_value *time_values; /* sorted by timeline id */
+  uint32_t time_count;
+  uint32_t time_set; /* id of that set of timelines */
+
+  uint64_t unique; /* of the recording */
+  rk_recording *recording;
+  rk_ring *ring;
+  rk_thread *next; /* this thread's list */
+  uint32_t time_capacity;
+  rk_error error;
+  rk_arena keys; /* of the caches below */
+  rk_map entities;
+  rk_map timelines;
+  rk_map time_sets;
+};
+
+typedef struct rk_scratch rk_scratch;
+
+struct rk_recording {
+  uint64_t serial; /* atomic; new after fork and close, so that every thread's fast path fails once */
+  int64_t clock_offset;
+  uint64_t unique;
+
+  char *path;            /* absolute */
+  char *spool_directory; /* absolute */
+  bool spool_is_ours;    /* default place: removed when empty */
+  char *application_id, *recording_id;
+  uint64_t hash;
+  rk_compression compression;
+  size_t ring_size;
+  int64_t flush_age_ns;
+  int fd;             /* O_RDWR | O_APPEND; holds the participants' lock */
+  int32_t references; /* atomic: the handle, exiting threads, process exit */
+  rk_recording *next; /* process list */
+
+  pthread_mutex_t close_mutex;
+  bool closed; /* guarded by mutex */
+  rk_status close_status;
+
+  pthread_mutex_t mutex; /* registries, lists of threads and rings, definitions file */
+  rk_arena arena;
+  rk_pointers entities, timelines, time_sets, components; /* by id (time_sets from 1, components after the built-ins) */
+  rk_map entities_by_path, timelines_by_name, time_sets_by_ids, components_by_name;
+  uint8_t builtin_defined[RK_BUILTIN_COMPONENT_COUNT]; /* atomic; 1 once in the definitions file */
+  rk_pointers threads, rings;
+  uint32_t ring_count; /* numbers given out */
+  int definitions_fd;  /* -1 until the first ring; holds this process's lock */
+  char *definitions_path;
+  uint64_t definitions_size;
+  uint64_t identity;     /* of this process in the spool; random */
+  rk_scratch *scratches; /* free ones */
+  rk_error background_error;
+
+  pthread_mutex_t append_mutex;
+
+  pthread_mutex_t background_mutex;
+  pthread_cond_t background_wake;
+  pthread_t background;
+  bool background_runs, background_stops;
+};
+
+/* ---- identity.c ---- */
+const char *rk_boot_id(void); /* "" when unknown */
+const char *rk_host_name(void);
+const char *rk_program_name(void);
+rk_status rk_random(void *out, size_t size, rk_error *error);
+int64_t rk_clock(clockid_t clock);
+/* (monotonic, realtime), read as close together as may be. */
+void rk_clock_pair(int64_t *monotonic, int64_t *realtime);
+
+/* ---- create.c ---- */
+/* Creates or joins recording->path: sets fd, ids, hash, clock offset; *created. The options are checked. */
+rk_status rk_recording_attach(rk_recording *recording, const rk_recording_options *options, bool *created,
+                              rk_error *error);
+/* Shares the participants' lock on a descriptor. */
+rk_status rk_participants_lock(int fd, rk_error *error);
+
+/* ---- registry.c; all with the recording's mutex held ---- */
+rk_entity *rk_entity_intern(rk_recording *recording, const char *normal_path, rk_error *error);
+
+/* ---- spool_file.c ---- */
+/* Makes the directory and this process's definitions file, and writes what is defined so far. Mutex held. */
+rk_status rk_spool_start(rk_recording *recording, rk_error *error);
+/* Appends definitions, if the spool has started. Mutex held. */
+rk_status rk_define_entity(rk_recording *recording, const rk_entity *entity, rk_error *error);
+rk_status rk_define_timeline(rk_recording *recording, const rk_timeline *timeline, rk_error *error);
+rk_status rk_define_time_set(rk_recording *recording, const rk_timeline_set *set, rk_error *error);
+rk_status rk_define_component(rk_recording *recording, const rk_component *component, rk_error *error);
+rk_status rk_define_writer(rk_recording *recording, const rk_ring *ring, rk_error *error);
+/* A ring file, made, allocated and mapped. No lock. */
+rk_ring *rk_ring_create(rk_recording *recording, uint32_t number, rk_error *error);
+void rk_ring_unmap(rk_ring *ring);
+/* Removes this process's files (keep: only closes them) and the directory if it is ours and empty. Mutex held. */
+void rk_spool_end(rk_recording *recording, bool keep);
+
+/* ---- thread.c ---- */
+/* The calling thread's record of this recording, made at need; NULL: no memory. No ring yet. */
+rk_thread *rk_thread_get(rk_recording *recording);
+/* Where the calling thread's errors go; may be NULL. */
+rk_error *rk_thread_error(rk_recording *recording);
+/* The slow half of entering: busy is set and a ring is there on success. */
+rk_thread *rk_thread_enter_slow(rk_recording *recording, rk_status *status);
+/* A new tag and row numbers from 0 for the thread's ring, which is empty. */
+rk_status rk_thread_renew(rk_thread *thread, rk_error *error);
+void rk_threads_forget_after_fork(rk_recording *recording);
+/* The thread's most recent record; NULL at first. */
+extern _Thread_local rk_thread *rk_thread_current __attribute__((tls_model("initial-exec")));
+
+/* ---- drain.c ---- */
+/* Appends all rows of the ring as they are now. RK_OK, or why some stay. Takes the ring's mutex. */
+rk_status rk_ring_drain(rk_recording *recording, rk_ring *ring, rk_error *error);
+rk_status rk_ring_drain_locked(rk_recording *recording, rk_ring *ring, rk_error *error);
+/* Appends one row that lies in memory, after the ring's own. The ring's mutex is held and the ring is empty. */
+rk_status rk_ring_append_row(rk_recording *recording, rk_ring *ring, const uint8_t *row, size_t size, rk_error *error);
+void rk_scratches_free(rk_recording *recording);
+
+/* ---- append.c ---- */
+/* One write of whole sealed frames. On failure nothing of them counts as written. */
+rk_status rk_append(rk_recording *recording, const void *record, size_t size, rk_error *error);
+
+/* ---- background.c ---- */
+void rk_background_start(rk_recording *recording); /* at first ring; idempotent; without it owners drain alone */
+void rk_background_stop(rk_recording *recording);
+/* Notes the first failure that no call could return. */
+void rk_background_note(rk_recording *recording, const rk_error *error);
+
+/* ---- recording.c ---- */
+rk_status rk_recording_drain_all(rk_recording *recording, rk_error *error);
+void rk_recording_release(rk_recording *recording);
+
+/* ---- process.c ---- */
+rk_status rk_process_add(rk_recording *recording, rk_error *error); /* gives it its unique number */
+void rk_process_remove(rk_recording *recording);
+/* The open recording of that number with one more reference, or NULL. */
+rk_recording *rk_process_find(uint64_t unique);
+bool rk_process_knows(uint64_t unique);
+uint64_t rk_process_serial(void); /* never the same twice in a process */
+/* After it every other thread of the process has seen this thread's earlier stores, or will not read old ones. */
+void rk_process_barrier(void);
+
+#endif
