@@ -28,6 +28,16 @@ static void brief_size(line *l, uint64_t size)
   line_scratch(l);
 }
 
+/* Moments and numbers such as NaN, which are strings in JSON. */
+static void line_unquote(line *l)
+{
+  out *o = &l->scratch;
+  if (o->size < 2 || o->data[0] != '"')
+    return;
+  o->size -= 2;
+  memmove(o->data, o->data + 1, o->size);
+}
+
 static void brief_items(line *l, const struct ArrowSchema *schema, const struct ArrowArray *array, int64_t start,
                         int64_t count, int64_t most, int depth)
 {
@@ -81,10 +91,14 @@ static void brief_value(line *l, const struct ArrowSchema *schema, const struct 
     else
       brief_items(l, schema->children[0], array->children[0], start, count, vector ? count : most_items(l), depth - 1);
   } else if (strncmp(schema->format, "+s", 2) == 0 && schema->dictionary == NULL) {
+    bool first = true;
     line_text(l, "{");
     for (int64_t i = 0; i < schema->n_children && !l->full; i++) {
       const char *name = schema->children[i]->name == NULL ? "" : schema->children[i]->name;
-      line_text(l, i == 0 ? "" : " ");
+      if (values_is_null(schema->children[i], array->children[i], array->offset + index))
+        continue;
+      line_text(l, first ? "" : " ");
+      first = false;
       line_printable(l, name, strlen(name));
       line_text(l, "=");
       if (depth == 0)
@@ -109,6 +123,7 @@ static void brief_value(line *l, const struct ArrowSchema *schema, const struct 
     line_text(l, "…");
   } else {
     values_one(&l->scratch, schema, array, index);
+    line_unquote(l);
     line_scratch(l);
   }
 }
@@ -142,13 +157,26 @@ static void brief_colours(line *l, const rk_component_cell *c)
   }
 }
 
+static void brief_timestamp(line *l, const rk_component_cell *c)
+{
+  out_time(&l->scratch, ((const int64_t *)c->values->buffers[1])[c->values->offset + c->start]);
+  line_scratch(l);
+}
+
+static bool has_type(const rk_component_cell *c, const char *component_type, const char *format)
+{
+  return c->component_type != NULL && strcmp(c->component_type, component_type) == 0 &&
+         strcmp(c->schema->format, format) == 0 && c->schema->dictionary == NULL;
+}
+
 static void brief_cell(line *l, const rk_component_cell *c)
 {
   if (c->count == 0)
     line_text(l, "[]");
-  else if (c->component_type != NULL && strcmp(c->component_type, "rerun.components.Color") == 0 &&
-           strcmp(c->schema->format, "I") == 0 && c->schema->dictionary == NULL)
+  else if (has_type(c, "rerun.components.Color", "I"))
     brief_colours(l, c);
+  else if (c->count == 1 && has_type(c, "rerun.components.Timestamp", "l"))
+    brief_timestamp(l, c);
   else if (c->count == 1)
     brief_value(l, c->schema, c->values, c->start, DEPTH);
   else

@@ -68,6 +68,12 @@ static void cell_activity(table *t, const info_writer *w)
   table_next(t);
 }
 
+/* Only where there are several; a column without content is not shown. */
+static void cell_recording(const info *i, table *t, const rk_store *store)
+{
+  table_text(t, i->recording_count > 1 && store != NULL ? store->recording_id : "");
+}
+
 static void recordings(const info *i, table *t)
 {
   for (size_t n = 0; n < i->recording_count; n++) {
@@ -100,6 +106,7 @@ static void writers(const info *i, table *t)
 {
   for (size_t n = 0; n < i->writer_count; n++) {
     const info_writer *w = &i->writers[n];
+    cell_recording(i, t, w->writer == NULL ? NULL : w->writer->store);
     out_hex32(table_cell(t), w->tag);
     table_next(t);
     if (w->writer == NULL) {
@@ -126,6 +133,7 @@ static void entities(const info *i, table *t)
 {
   for (size_t n = 0; n < i->entity_count; n++) {
     const info_entity *e = &i->entities[n];
+    cell_recording(i, t, e->store);
     table_text(t, e->path);
     cell_count(t, e->tally.rows);
     cell_size(t, e->tally.size);
@@ -153,6 +161,7 @@ static void timelines(const info *i, table *t)
   for (size_t n = 0; n < i->timeline_count; n++) {
     const info_timeline *line = &i->timelines[n];
     int64_t ends[2] = {line->min, line->max};
+    cell_recording(i, t, line->store);
     table_text(t, line->name);
     table_text(t, info_timeline_kind(line->kind));
     cell_count(t, line->rows);
@@ -195,10 +204,11 @@ void info_text(const info *i, out *o, size_t width, bool coloured)
       {"Recordings", {"application", "recording", "kind", ">rows", "first row", "length", NULL}, recordings},
       {"Inputs", {">size", ">chunks", ">rows", ">ratio", "file", NULL}, input_files},
       {"Writers",
-       {"id", "host", ">pid", ">tid", "program", "thread", ">rows", ">size", ">first", ">last", "activity", NULL},
+       {"recording", "id", "host", ">pid", ">tid", "program", "thread", ">rows", ">size", ">first", ">last", "activity",
+        NULL},
        writers},
-      {"Timelines", {"name", "kind", ">rows", "from", "to", NULL}, timelines},
-      {"Entities", {"entity", ">rows", ">size", ">ratio", ">rate", "components", NULL}, entities},
+      {"Timelines", {"recording", "name", "kind", ">rows", "from", "to", NULL}, timelines},
+      {"Entities", {"recording", "entity", ">rows", ">size", ">ratio", ">rate", "components", NULL}, entities},
       {"Compression", {"stored as", ">plain", ">stored", ">ratio", NULL}, compression},
   };
   for (size_t n = 0; n < sizeof sections / sizeof sections[0]; n++) {

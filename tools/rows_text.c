@@ -104,6 +104,18 @@ static void end_column(line *l, size_t start, size_t *widest, size_t most)
   line_pad(l, start + *widest);
 }
 
+/* "...20.500000000Z" to "...20.5Z". */
+static void drop_zeros(out *time)
+{
+  if (time->size < 12 || time->data[time->size - 11] != '.')
+    return;
+  time->size--;
+  while (time->data[time->size - 1] == '0')
+    time->size--;
+  time->size -= time->data[time->size - 1] == '.';
+  out_char(time, 'Z');
+}
+
 static void put_times(text_printer *t, const rk_row *row)
 {
   line *l = &t->line;
@@ -122,9 +134,10 @@ static void put_times(text_printer *t, const rk_row *row)
     if (cell->kind == RK_TIMELINE_SEQUENCE)
       line_format(l, "%" PRId64, cell->value);
     else if (cell->kind == RK_TIMELINE_DURATION)
-      line_format(l, "%.9gs", (double)cell->value / 1e9);
+      line_format(l, "%.*gs", is_wide(t) ? 9 : 6, (double)cell->value / 1e9);
     else {
       out_time(&l->scratch, cell->value);
+      drop_zeros(&l->scratch);
       line_scratch(l);
     }
   }

@@ -31,8 +31,9 @@ static const cli_tool tool = {
     .summary = "Print the rows of Rerun recordings in one order: by time, across all files and writers. "
                "FILE - is standard input.",
     .closing = SELECTION_CLOSING "\n"
-                                 "Exit code: 0 clean, 1 an input or the output failed, 2 wrong usage, 3 done but data\n"
-                                 "was lost or damaged (each place is told as file:offset+length reason writer).\n",
+                                 "Exit code: 0 clean, 1 an input or the output failed, 2 wrong usage, 3 done but\n"
+                                 "data was lost or damaged (each place is told as file:offset+length reason\n"
+                                 "writer).\n",
     .options = options,
 };
 

@@ -47,8 +47,9 @@ static const cli_tool tool = {
     .summary = "Merge Rerun recordings into one that is ordered in time, compact and complete with footer. The result "
                "does not depend on the order of the inputs, and merging again changes nothing. IN - is standard input.",
     .closing = SELECTION_CLOSING "\n"
-                                 "Exit code: 0 clean, 1 failed (nothing was written), 2 wrong usage, 3 done but data\n"
-                                 "was lost or damaged (each place is told as file:offset+length reason writer).\n",
+                                 "Exit code: 0 clean, 1 failed (nothing was written), 2 wrong usage, 3 done but\n"
+                                 "data was lost or damaged (each place is told as file:offset+length reason\n"
+                                 "writer).\n",
     .options = options,
 };
 

@@ -41,11 +41,13 @@ void table_print(table *t, out *o, size_t width, bool coloured)
   if (t->count <= t->columns || t->cells.error != 0)
     return;
   size_t widths[16] = {0};
+  bool shown[16] = {false};
   for (size_t n = 0; n < t->count; n++) {
     const char *cell = t->cells.data + t->starts[n];
     size_t columns = terminal_text_width(cell, strlen(cell));
     if (columns > widths[n % t->columns])
       widths[n % t->columns] = columns;
+    shown[n % t->columns] |= columns > 0 && n >= t->columns;
   }
   line l;
   line_init(&l, width, coloured);
@@ -58,15 +60,17 @@ void table_print(table *t, out *o, size_t width, bool coloured)
       line_clear(&l);
       line_style(&l, n < t->columns ? "2" : NULL);
     }
-    line_text(&l, "  ");
-    size_t start = l.column;
-    if (t->numbers[column])
-      line_pad(&l, start + widths[column] - terminal_text_width(cell, strlen(cell)));
-    line_text(&l, cell);
-    if (column + 1 < t->columns)
-      line_pad(&l, start + widths[column]);
-    else
+    size_t start = l.column + 2;
+    if (shown[column]) {
+      line_text(&l, "  ");
+      if (t->numbers[column])
+        line_pad(&l, start + widths[column] - terminal_text_width(cell, strlen(cell)));
+      line_text(&l, cell);
+    }
+    if (column + 1 == t->columns)
       line_print(&l, o);
+    else if (shown[column])
+      line_pad(&l, start + widths[column]);
   }
   line_free(&l);
   out_char(o, '\n');

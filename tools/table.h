@@ -1,4 +1,5 @@
-/* A table for people: columns as wide as their content, fitted to a width by cutting the last one. */
+/* A table for people: columns as wide as their content, fitted to a width by cutting the last one;
+ * a column without content is not shown. */
 #ifndef TOOLS_TABLE_H
 #define TOOLS_TABLE_H
 
