@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "format/dictionary.h"
 #include "format/layout.h"
 
 struct rk_builder {
@@ -457,37 +458,15 @@ static rk_status append_dense(rk_builder *b, const struct ArrowArray *array, int
   return RK_OK;
 }
 
-static int64_t index_at(const struct ArrowArray *array, rk_type_id type, int64_t i)
-{
-  const uint8_t *p = array->buffers[1];
-  switch (type) {
-  case RK_TYPE_INT8:
-    return (int8_t)p[i];
-  case RK_TYPE_UINT8:
-    return p[i];
-  case RK_TYPE_INT16:
-    return (int16_t)rk_load_u16(p + 2 * i);
-  case RK_TYPE_UINT16:
-    return rk_load_u16(p + 2 * i);
-  case RK_TYPE_INT32:
-    return rk_load_i32(p + 4 * i);
-  case RK_TYPE_UINT32:
-    return rk_load_u32(p + 4 * i);
-  default:
-    return rk_load_i64(p + 8 * i);
-  }
-}
-
 static rk_status append_dictionary(rk_builder *b, const struct ArrowArray *array, int64_t start, int64_t count)
 {
   const uint8_t *validity = rk_array_validity(array, b->index_type);
   for (int64_t i = start; i < start + count; i++) {
-    const int64_t at = array->offset + i;
     rk_status status;
-    if (validity != NULL && !rk_bit_get(validity, at)) {
+    if (validity != NULL && !rk_bit_get(validity, array->offset + i)) {
       status = append_blank(b, 1, true);
     } else {
-      const int64_t index = index_at(array, b->index_type, at);
+      const int64_t index = rk_dictionary_index(array, b->index_type, i);
       if (index < 0 || index >= array->dictionary->length) {
         return RK_ERR_MISUSE;
       }

@@ -37,8 +37,8 @@ typedef struct rk_chunk {
 rk_status rk_chunk_encode(rk_buffer *out, const rk_chunk *chunk);
 
 /* Decodes an IPC stream into *chunk, all in `arena` and `data`. Older sorbet versions (0.23 and later) are brought to
- * today's names and shapes (chunk_legacy.c); non-list component columns become lists of one. Rows unsorted stay as they
- * are. */
+ * today's names and shapes (chunk_legacy.c); non-list component columns become lists of one, dictionaries plain values.
+ * Rows unsorted stay as they are. RK_ERR_UNSUPPORTED: a timeline of an unknown type; else as rk_ipc_decode. */
 rk_status rk_chunk_decode(rk_arena *arena, const void *data, size_t size, rk_chunk *chunk, rk_error *error);
 
 #endif

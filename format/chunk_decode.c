@@ -2,6 +2,7 @@
 #include "format/chunk.h"
 #include "format/chunk_keys.h"
 #include "format/chunk_legacy.h"
+#include "format/dictionary.h"
 #include "format/error.h"
 #include "format/ipc.h"
 #include "format/layout.h"
@@ -209,13 +210,16 @@ static rk_status decode_component(const decoder *d, const rk_field *field, const
   if (*component->name == 0) {
     return fail(d, RK_ERR_CORRUPT, field, "component without a name");
   }
-  const bool plain = field->dictionary == NULL;
+  const rk_status status = rk_dictionary_expand(d->arena, field, array, &field, &array);
+  if (status != RK_OK) {
+    return status == RK_ERR_LIMIT ? fail(d, status, field, "dictionary-encoded text of more than 2 GiB") : no_memory(d);
+  }
   component->item = field->children;
   component->lists = array;
-  if (plain && field->type == RK_TYPE_LIST) {
+  if (field->type == RK_TYPE_LIST) {
     return RK_OK;
   }
-  if (plain && field->type == RK_TYPE_LARGE_LIST) {
+  if (field->type == RK_TYPE_LARGE_LIST) {
     return narrow_list(d, field, array, &component->lists);
   }
   component->item = field;

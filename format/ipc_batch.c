@@ -10,6 +10,10 @@
 /* Elements of an array whose elements take no bytes (null, structs without children, ...). */
 #define BARE_LENGTH_MAX ((int64_t)1 << 24)
 
+/* What dictionary-encoded arrays may take when made plain: a few bytes may stand for a lot of text. */
+#define PLAIN_SIZE_MIN   ((uint64_t)16 << 20)
+#define PLAIN_FACTOR_MAX 64
+
 /* Lent instead of NULL for buffers without bytes. */
 static const uint64_t no_bytes[8];
 
@@ -247,7 +251,6 @@ static rk_status decode_indices(batch *b, const rk_field *field, struct ArrowArr
   const uint8_t *indices = array->buffers[1], *validity = array->buffers[0];
   const rk_type_id type = field->dictionary->type;
   const bool wide = rk_type_is_wide(type), is_bytes = rk_type_is_bytes(type);
-  uint64_t plain_size = 0; /* few bytes may stand for a lot of text */
   for (int64_t i = 0; i < array->length; i++) {
     uint64_t index = 0;
     memcpy(&index, indices + (size_t)i * (bits / 8), bits / 8);
@@ -260,13 +263,13 @@ static rk_status decode_indices(batch *b, const rk_field *field, struct ArrowArr
     if (index >= (uint64_t)values->length) {
       return corrupt(b, "index outside of the dictionary");
     }
-    plain_size += (uint64_t)field->dictionary->size;
+    b->d->plain_size += (uint64_t)field->dictionary->size;
     if (is_bytes) {
-      plain_size += (uint64_t)(rk_offset_at(values->buffers[1], (int64_t)index + 1, wide) -
-                               rk_offset_at(values->buffers[1], (int64_t)index, wide));
+      b->d->plain_size += (uint64_t)(rk_offset_at(values->buffers[1], (int64_t)index + 1, wide) -
+                                     rk_offset_at(values->buffers[1], (int64_t)index, wide));
     }
-    if (plain_size > RK_UNCOMPRESSED_MAX) {
-      return rk_fail(b->d->error, RK_ERR_LIMIT, b->d->metadata_at, "Arrow IPC: dictionary values of more than 2 GiB");
+    if (b->d->plain_size > PLAIN_SIZE_MIN && b->d->plain_size / PLAIN_FACTOR_MAX > b->d->size) {
+      return rk_fail(b->d->error, RK_ERR_LIMIT, b->d->metadata_at, "Arrow IPC: dictionaries stand for too much data");
     }
   }
   struct ArrowArray *own = rk_arena_alloc(b->d->arena, sizeof *own);

@@ -24,6 +24,7 @@ typedef struct rk_ipc_decoder {
   int version;        /* RK_IPC_V4 or V5 */
   rk_ipc_dictionary dictionaries[RK_IPC_DICTIONARY_MAX];
   size_t dictionary_count;
+  uint64_t plain_size; /* of values that dictionary-encoded arrays stand for */
 } rk_ipc_decoder;
 
 rk_status rk_ipc_corrupt(const rk_ipc_decoder *d, const char *what);
