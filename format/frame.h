@@ -1,4 +1,4 @@
-/* Stream header, message frames and the stream footer (SPEC "Framing"). */
+/* Stream header, message frames and the stream footer (SPEC "Frames"). */
 #ifndef RK_FORMAT_FRAME_H
 #define RK_FORMAT_FRAME_H
 
