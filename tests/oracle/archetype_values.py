@@ -229,6 +229,10 @@ def rows():
             rr.Tensor(encodings.TensorData(array=array, dim_names=value["names"])),
             {"Tensor:data": [value]},
         )
+    edge = {"first": "a\ufffd", "second": "\ufffd(b"}
+    yield "odd/edges", rr.GraphEdges.from_fields(edges=native("GraphEdge", [edge])), {"GraphEdges:edges": [edge]}
+    odd = {"TextLog:text": ["\ufffd!"], "TextLog:level": ["\ufffd"]}
+    yield "odd/text", rr.TextLog("\ufffd!", level="\ufffd"), odd
     yield "short/text", rr.TextLog("a warning", level="WARN"), {"TextLog:text": ["a warning"], "TextLog:level": ["WARN"]}
     yield "short/scalar", rr.Scalars([1.5]), {"Scalars:scalars": [1.5]}
     angles = [POOLS["axis_angle"](i % 32) for i in range(1000)]

@@ -1,0 +1,463 @@
+/* Values of archetypes that are not plain arrays, converted to Arrow; and the end of a draft. */
+#include "writer/archetype_forms.h"
+
+#include <string.h>
+
+#include "format/error.h"
+#include "writer/writer_internal.h"
+
+/* An array with room for its buffers' pointers. */
+typedef struct node {
+  struct ArrowArray array;
+  const void *buffers[3];
+} node;
+
+static void *take(rk_form_room *room, size_t count, size_t size)
+{
+  if (size != 0 && count > sizeof room->bytes / size) {
+    return rk_arena_array(&room->arena, count, size);
+  }
+  const size_t bytes = (count * size + 15) & ~(size_t)15;
+  if (bytes > sizeof room->bytes - room->used) {
+    return rk_arena_alloc(&room->arena, bytes);
+  }
+  void *memory = room->bytes + room->used;
+  room->used += bytes;
+  return memset(memory, 0, bytes);
+}
+
+static struct ArrowArray *set(node *to, size_t length, int64_t buffer_count, const void *second, const void *third)
+{
+  *to = (node){.array = {.length = (int64_t)length, .n_buffers = buffer_count}, .buffers = {NULL, second, third}};
+  to->array.buffers = to->buffers;
+  return &to->array;
+}
+
+static struct ArrowArray *set_values(node *to, size_t length, const void *values)
+{
+  return set(to, length, 2, values, NULL);
+}
+
+static struct ArrowArray *set_text(node *to, size_t length, const int32_t *offsets, const char *bytes)
+{
+  return set(to, length, 3, offsets, bytes);
+}
+
+static struct ArrowArray *set_children(struct ArrowArray *to, struct ArrowArray **children, int64_t count)
+{
+  to->children = children;
+  to->n_children = count;
+  return to;
+}
+
+static struct ArrowArray *set_struct(node *to, size_t length, struct ArrowArray **children, int64_t count)
+{
+  return set_children(set(to, length, 1, NULL, NULL), children, count);
+}
+
+static struct ArrowArray *set_list(node *to, size_t length, const int32_t *offsets, struct ArrowArray **child)
+{
+  return set_children(set(to, length, 2, offsets, NULL), child, 1);
+}
+
+static void set_validity(node *of, const uint8_t *bits, int64_t null_count)
+{
+  of->buffers[0] = null_count != 0 ? bits : NULL;
+  of->array.null_count = null_count;
+}
+
+static void add_array(rk_draft *draft, unsigned index, const struct ArrowArray *array)
+{
+  draft->cells[draft->cell_count++] = (rk_cell){.component = rk_component_at_index(index), .array = array};
+}
+
+void rk_draft_axis_angles(rk_draft *draft, rk_form_room *room, unsigned index, const rk_axis_angle *values,
+                          size_t count, size_t instances, bool required)
+{
+  if (!rk_draft_check(draft, index, values, count, instances, required)) {
+    return;
+  }
+  struct form {
+    node whole, axes, axis_values, angles;
+    struct ArrowArray *fields[2], *axis_items[1];
+  } *form = take(room, 1, sizeof *form);
+  rk_vec3 *axes = take(room, count, sizeof *axes);
+  float *angles = take(room, count, sizeof *angles);
+  if (form == NULL || axes == NULL || angles == NULL) {
+    rk_draft_refuse(draft, index, RK_DRAFT_MEMORY);
+    return;
+  }
+  for (size_t i = 0; i < count; i++) {
+    axes[i] = values[i].axis;
+    angles[i] = values[i].angle;
+  }
+  form->axis_items[0] = set_values(&form->axis_values, 3 * count, axes);
+  form->fields[0] = set_children(set(&form->axes, count, 1, NULL, NULL), form->axis_items, 1);
+  form->fields[1] = set_values(&form->angles, count, angles);
+  add_array(draft, index, set_struct(&form->whole, count, form->fields, 2));
+}
+
+/* Texts being laid end to end. */
+typedef struct text_column {
+  int32_t *offsets; /* [count + 1] */
+  char *bytes;
+  size_t count;
+} text_column;
+
+static void put_text(text_column *column, const char *text)
+{
+  const size_t at = (size_t)column->offsets[column->count];
+  const size_t size = text != NULL ? strlen(text) : 0;
+  if (size != 0) {
+    memcpy(column->bytes + at, text, size);
+  }
+  column->offsets[++column->count] = (int32_t)(at + size);
+}
+
+/* Room for `count` texts of `size` bytes in all. */
+static bool open_texts(rk_draft *draft, rk_form_room *room, unsigned index, text_column *column, size_t count,
+                       size_t size)
+{
+  if (size > INT32_MAX) {
+    rk_draft_refuse(draft, index, RK_DRAFT_LARGE);
+    return false;
+  }
+  *column = (text_column){.offsets = take(room, count + 1, sizeof(int32_t)), .bytes = take(room, size, 1)};
+  if (column->offsets == NULL || column->bytes == NULL) {
+    rk_draft_refuse(draft, index, RK_DRAFT_MEMORY);
+    return false;
+  }
+  return true;
+}
+
+void rk_draft_edges(rk_draft *draft, rk_form_room *room, unsigned index, const rk_graph_edge *edges, size_t count,
+                    size_t instances, bool required)
+{
+  if (!rk_draft_check(draft, index, edges, count, instances, required)) {
+    return;
+  }
+  size_t first_size = 0, second_size = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (edges[i].first == NULL || edges[i].second == NULL) {
+      rk_draft_refuse(draft, index, RK_DRAFT_NULL_ITEM);
+      return;
+    }
+    first_size += strlen(edges[i].first);
+    second_size += strlen(edges[i].second);
+  }
+  struct form {
+    node whole, first, second;
+    struct ArrowArray *fields[2];
+  } *form = take(room, 1, sizeof *form);
+  text_column first, second;
+  if (form == NULL) {
+    rk_draft_refuse(draft, index, RK_DRAFT_MEMORY);
+    return;
+  }
+  if (!open_texts(draft, room, index, &first, count, first_size) ||
+      !open_texts(draft, room, index, &second, count, second_size)) {
+    return;
+  }
+  for (size_t i = 0; i < count; i++) {
+    put_text(&first, edges[i].first);
+    put_text(&second, edges[i].second);
+  }
+  form->fields[0] = set_text(&form->first, count, first.offsets, first.bytes);
+  form->fields[1] = set_text(&form->second, count, second.offsets, second.bytes);
+  add_array(draft, index, set_struct(&form->whole, count, form->fields, 2));
+}
+
+void rk_draft_image_format(rk_draft *draft, rk_form_room *room, unsigned index, const rk_image_format *format,
+                           bool required)
+{
+  if (format->width == 0 && format->height == 0) {
+    if (required) {
+      rk_draft_refuse(draft, index, RK_DRAFT_ABSENT);
+    }
+    return;
+  }
+  static const uint8_t null_bits[1] = {0};
+  struct form {
+    node whole, numbers[5];
+    struct ArrowArray *fields[5];
+    rk_image_format copy;
+  } *form = take(room, 1, sizeof *form);
+  if (form == NULL) {
+    rk_draft_refuse(draft, index, RK_DRAFT_MEMORY);
+    return;
+  }
+  form->copy = *format;
+  const void *numbers[5] = {&form->copy.width, &form->copy.height, &form->copy.pixel_format, &form->copy.color_model,
+                            &form->copy.channel_datatype};
+  for (size_t i = 0; i < 5; i++) {
+    form->fields[i] = set_values(&form->numbers[i], 1, numbers[i]);
+    if (i >= 2) {
+      set_validity(&form->numbers[i], null_bits, *(const uint8_t *)numbers[i] == 0);
+    }
+  }
+  add_array(draft, index, set_struct(&form->whole, 1, form->fields, 5));
+}
+
+enum { TENSOR_TYPES = 12 }; /* children of the union; the first is null */
+
+void rk_draft_tensor(rk_draft *draft, rk_form_room *room, unsigned index, const rk_tensor_data *tensor, bool required)
+{
+  if (tensor == NULL) {
+    if (required) {
+      rk_draft_refuse(draft, index, RK_DRAFT_ABSENT);
+    }
+    return;
+  }
+  if (tensor->datatype < 1 || tensor->datatype >= TENSOR_TYPES) {
+    rk_draft_refuse(draft, index, RK_DRAFT_DATATYPE);
+    return;
+  }
+  if (tensor->shape == NULL && tensor->rank != 0) {
+    rk_draft_refuse(draft, index, RK_DRAFT_NULL);
+    return;
+  }
+  uint64_t element_count = 1;
+  for (size_t i = 0; i < tensor->rank; i++) {
+    if (__builtin_mul_overflow(element_count, tensor->shape[i], &element_count)) {
+      element_count = UINT64_MAX;
+      break;
+    }
+  }
+  if (element_count > INT32_MAX || tensor->rank > INT32_MAX) {
+    rk_draft_refuse(draft, index, RK_DRAFT_LARGE);
+    return;
+  }
+  if (tensor->data == NULL && element_count != 0) {
+    rk_draft_refuse(draft, index, RK_DRAFT_NULL);
+    return;
+  }
+  size_t names_size = 0;
+  const size_t names_count = tensor->names != NULL ? tensor->rank : 0;
+  for (size_t i = 0; i < names_count; i++) {
+    if (tensor->names[i] == NULL) {
+      rk_draft_refuse(draft, index, RK_DRAFT_NULL_ITEM);
+      return;
+    }
+    names_size += strlen(tensor->names[i]);
+  }
+
+  static const int32_t no_offsets[1] = {0};
+  static const uint8_t null_bits[1] = {0};
+  struct form {
+    node whole, shape, shape_items, names, names_items, buffer, null, lists[TENSOR_TYPES], items[TENSOR_TYPES];
+    struct ArrowArray *fields[3], *shape_child[1], *names_child[1], *union_children[TENSOR_TYPES];
+    struct ArrowArray *list_children[TENSOR_TYPES][1];
+    int32_t shape_offsets[2], names_offsets[2], data_offsets[2], union_offset;
+    int8_t type;
+  } *form = take(room, 1, sizeof *form);
+  text_column names;
+  if (form == NULL) {
+    rk_draft_refuse(draft, index, RK_DRAFT_MEMORY);
+    return;
+  }
+  if (!open_texts(draft, room, index, &names, names_count, names_size)) {
+    return;
+  }
+  for (size_t i = 0; i < names_count; i++) {
+    put_text(&names, tensor->names[i]);
+  }
+  form->shape_offsets[1] = (int32_t)tensor->rank;
+  form->shape_child[0] = set_values(&form->shape_items, tensor->rank, tensor->shape);
+  form->fields[0] = set_list(&form->shape, 1, form->shape_offsets, form->shape_child);
+
+  form->names_offsets[1] = (int32_t)names_count;
+  form->names_child[0] = set_text(&form->names_items, names_count, names.offsets, names.bytes);
+  form->fields[1] = set_list(&form->names, 1, form->names_offsets, form->names_child);
+  set_validity(&form->names, null_bits, tensor->names == NULL);
+
+  form->data_offsets[1] = (int32_t)element_count;
+  form->union_children[0] = set(&form->null, 0, 0, NULL, NULL);
+  for (size_t i = 1; i < TENSOR_TYPES; i++) {
+    const bool used = i == tensor->datatype;
+    form->list_children[i][0] =
+        set_values(&form->items[i], used ? (size_t)element_count : 0, used ? tensor->data : NULL);
+    form->union_children[i] =
+        set_list(&form->lists[i], used, used ? form->data_offsets : no_offsets, form->list_children[i]);
+  }
+  form->type = (int8_t)tensor->datatype;
+  form->fields[2] =
+      set_children(set(&form->buffer, 1, 2, &form->union_offset, NULL), form->union_children, TENSOR_TYPES);
+  form->buffer.buffers[0] = &form->type;
+  add_array(draft, index, set_struct(&form->whole, 1, form->fields, 3));
+}
+
+/* AnnotationInfo structs being filled: id, label, color, the last two nullable. */
+typedef struct info_column {
+  node whole, ids, labels, colors;
+  struct ArrowArray *fields[3];
+  uint16_t *id;
+  uint32_t *color;
+  uint8_t *label_bits, *color_bits;
+  int64_t label_nulls, color_nulls;
+  text_column texts;
+  size_t count;
+} info_column;
+
+static bool open_infos(rk_draft *draft, rk_form_room *room, unsigned index, info_column *column, size_t count,
+                       size_t text_size)
+{
+  *column = (info_column){.id = take(room, count, sizeof(uint16_t)),
+                          .color = take(room, count, sizeof(uint32_t)),
+                          .label_bits = take(room, count / 8 + 1, 1),
+                          .color_bits = take(room, count / 8 + 1, 1)};
+  if (column->id == NULL || column->color == NULL || column->label_bits == NULL || column->color_bits == NULL) {
+    rk_draft_refuse(draft, index, RK_DRAFT_MEMORY);
+    return false;
+  }
+  return open_texts(draft, room, index, &column->texts, count, text_size);
+}
+
+static void put_info(info_column *column, const rk_annotation_info *info)
+{
+  const size_t i = column->count++;
+  const uint8_t bit = (uint8_t)(1U << (i % 8));
+  column->id[i] = info->id;
+  put_text(&column->texts, info->label);
+  if (info->label != NULL) {
+    column->label_bits[i / 8] |= bit;
+  } else {
+    column->label_nulls++;
+  }
+  if (info->color != NULL) {
+    column->color[i] = *info->color;
+    column->color_bits[i / 8] |= bit;
+  } else {
+    column->color_nulls++;
+  }
+}
+
+static struct ArrowArray *close_infos(info_column *column)
+{
+  column->fields[0] = set_values(&column->ids, column->count, column->id);
+  column->fields[1] = set_text(&column->labels, column->count, column->texts.offsets, column->texts.bytes);
+  column->fields[2] = set_values(&column->colors, column->count, column->color);
+  set_validity(&column->labels, column->label_bits, column->label_nulls);
+  set_validity(&column->colors, column->color_bits, column->color_nulls);
+  return set_struct(&column->whole, column->count, column->fields, 3);
+}
+
+void rk_draft_classes(rk_draft *draft, rk_form_room *room, unsigned index, const rk_class_description *classes,
+                      size_t count, bool required)
+{
+  if (!rk_draft_check(draft, index, classes, count, count, required)) {
+    return;
+  }
+  size_t keypoint_count = 0, pair_count = 0, text_size = 0, keypoint_text_size = 0;
+  for (size_t i = 0; i < count; i++) {
+    const rk_class_description *class = &classes[i];
+    if ((class->keypoint_annotations == NULL && class->keypoint_annotations_count != 0) ||
+        (class->keypoint_connections == NULL && class->keypoint_connections_count != 0)) {
+      rk_draft_refuse(draft, index, RK_DRAFT_NULL_ITEM);
+      return;
+    }
+    keypoint_count += class->keypoint_annotations_count;
+    pair_count += class->keypoint_connections_count;
+    text_size += class->info.label != NULL ? strlen(class->info.label) : 0;
+    for (size_t j = 0; j < class->keypoint_annotations_count; j++) {
+      const char *label = class->keypoint_annotations[j].label;
+      keypoint_text_size += label != NULL ? strlen(label) : 0;
+    }
+  }
+  if (count > INT32_MAX || keypoint_count > INT32_MAX || pair_count > INT32_MAX) {
+    rk_draft_refuse(draft, index, RK_DRAFT_LARGE);
+    return;
+  }
+
+  struct form {
+    node list, pairs, ids, descriptions, keypoints, connections, pair_structs, firsts, seconds;
+    struct ArrowArray *list_child[1], *pair_fields[2], *description_fields[3], *keypoint_child[1];
+    struct ArrowArray *connection_child[1], *connection_fields[2];
+    info_column infos, keypoint_infos;
+    int32_t list_offsets[2];
+  } *form = take(room, 1, sizeof *form);
+  int32_t *keypoint_offsets = take(room, count + 1, sizeof *keypoint_offsets);
+  int32_t *pair_offsets = take(room, count + 1, sizeof *pair_offsets);
+  uint16_t *firsts = take(room, pair_count, sizeof *firsts), *seconds = take(room, pair_count, sizeof *seconds);
+  if (form == NULL || keypoint_offsets == NULL || pair_offsets == NULL || firsts == NULL || seconds == NULL) {
+    rk_draft_refuse(draft, index, RK_DRAFT_MEMORY);
+    return;
+  }
+  if (!open_infos(draft, room, index, &form->infos, count, text_size) ||
+      !open_infos(draft, room, index, &form->keypoint_infos, keypoint_count, keypoint_text_size)) {
+    return;
+  }
+  size_t pair = 0;
+  for (size_t i = 0; i < count; i++) {
+    const rk_class_description *class = &classes[i];
+    put_info(&form->infos, &class->info);
+    for (size_t j = 0; j < class->keypoint_annotations_count; j++) {
+      put_info(&form->keypoint_infos, &class->keypoint_annotations[j]);
+    }
+    for (size_t j = 0; j < class->keypoint_connections_count; j++, pair++) {
+      firsts[pair] = class->keypoint_connections[j].keypoint0;
+      seconds[pair] = class->keypoint_connections[j].keypoint1;
+    }
+    keypoint_offsets[i + 1] = (int32_t)form->keypoint_infos.count;
+    pair_offsets[i + 1] = (int32_t)pair;
+  }
+
+  form->connection_fields[0] = set_values(&form->firsts, pair_count, firsts);
+  form->connection_fields[1] = set_values(&form->seconds, pair_count, seconds);
+  form->connection_child[0] = set_struct(&form->pair_structs, pair_count, form->connection_fields, 2);
+  form->keypoint_child[0] = close_infos(&form->keypoint_infos);
+  form->description_fields[0] = close_infos(&form->infos);
+  form->description_fields[1] = set_list(&form->keypoints, count, keypoint_offsets, form->keypoint_child);
+  form->description_fields[2] = set_list(&form->connections, count, pair_offsets, form->connection_child);
+  form->pair_fields[0] = set_values(&form->ids, count, form->infos.id);
+  form->pair_fields[1] = set_struct(&form->descriptions, count, form->description_fields, 3);
+  form->list_child[0] = set_struct(&form->pairs, count, form->pair_fields, 2);
+  form->list_offsets[1] = (int32_t)count;
+  add_array(draft, index, set_list(&form->list, 1, form->list_offsets, form->list_child));
+}
+
+static rk_error *thread_error(rk_recording *recording)
+{
+  return recording != NULL ? rk_thread_error(recording) : NULL;
+}
+
+static rk_status explain(const rk_draft *draft, rk_recording *recording)
+{
+  rk_error *error = thread_error(recording);
+  const char *name = rk_builtin_components[draft->culprit].name;
+  switch (draft->problem) {
+  case RK_DRAFT_ABSENT:
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "%s is required", name);
+  case RK_DRAFT_NULL:
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "%s has a count but its values are NULL", name);
+  case RK_DRAFT_NULL_ITEM:
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "%s has a NULL among its values", name);
+  case RK_DRAFT_COUNT:
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "%s has %zu values for %zu instances; give none, 1 or %zu", name,
+                   draft->count, draft->instances, draft->instances);
+  case RK_DRAFT_RANGE:
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "%s is not a value of its enumeration", name);
+  case RK_DRAFT_LARGE:
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "%s is larger than Arrow's 32-bit offsets allow", name);
+  case RK_DRAFT_DATATYPE:
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "%s has no valid datatype", name);
+  case RK_DRAFT_MEMORY:
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to convert %s", name);
+  case RK_DRAFT_SOUND:
+    break;
+  }
+  return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "no field of the archetype is given");
+}
+
+rk_status rk_draft_log(const rk_draft *draft, rk_recording *recording, const rk_entity *entity, bool is_static)
+{
+  if (draft->problem != RK_DRAFT_SOUND || draft->cell_count == 0) {
+    return explain(draft, recording);
+  }
+  return is_static ? rk_log_static(recording, entity, draft->cells, draft->cell_count)
+                   : rk_log(recording, entity, draft->cells, draft->cell_count);
+}
+
+rk_status rk_draft_nothing(rk_recording *recording, const char *what)
+{
+  return rk_fail(thread_error(recording), RK_ERR_MISUSE, RK_NO_OFFSET, "%s is NULL", what);
+}
