@@ -76,16 +76,16 @@ static rk_status random_uuid(char out[37], rk_error *error)
   return RK_OK;
 }
 
-static bool id_char(char c)
+bool rk_id_char(char c)
 {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
 }
 
 static char *default_application_id(void)
 {
-  char *id = strndup(rk_program_name(), 180);
+  char *id = strndup(rk_program_name(), RK_ID_MAX);
   for (char *c = id; c != NULL && *c != '\0'; c++) {
-    if (!id_char(*c)) {
+    if (!rk_id_char(*c)) {
       *c = '_';
     }
   }

@@ -133,7 +133,7 @@ static void register_handlers(void)
   handlers_status = pthread_atfork(before_fork, after_fork_parent, after_fork_child) != 0 || atexit(close_all) != 0;
 }
 
-rk_status rk_process_add(rk_recording *recording, rk_error *error)
+rk_status rk_process_add(rk_recording *recording, const rk_recording_options *options, bool *created, rk_error *error)
 {
   pthread_once(&handlers_once, register_handlers);
   if (handlers_status != 0) {
@@ -141,11 +141,14 @@ rk_status rk_process_add(rk_recording *recording, rk_error *error)
   }
   recording->unique = rk_process_serial();
   recording->serial = rk_process_serial();
-  pthread_mutex_lock(&list_mutex);
-  recording->next = list;
-  list = recording;
+  pthread_mutex_lock(&list_mutex); /* a fork meanwhile would leave the child with a descriptor nobody knows of */
+  const rk_status status = rk_recording_attach(recording, options, created, error);
+  if (status == RK_OK) {
+    recording->next = list;
+    list = recording;
+  }
   pthread_mutex_unlock(&list_mutex);
-  return RK_OK;
+  return status;
 }
 
 void rk_process_remove(rk_recording *recording)

@@ -8,17 +8,23 @@
 #include <unistd.h>
 
 #include "format/error.h"
+#include "format/utf8.h"
 #include "writer/writer_internal.h"
 
-static rk_status check_id(const char *what, const char *id, rk_error *error)
+/* Application ids are names that Rerun's own catalog takes; recording ids are any printable text. */
+static rk_status check_id(const char *what, const char *id, bool any_text, rk_error *error)
 {
   const size_t size = id == NULL ? 1 : strlen(id);
-  if (size == 0 || size > 180) {
-    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "the %s id has %zu characters, not 1 to 180", what, size);
+  if (size == 0 || size > RK_ID_MAX) {
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "the %s id has %zu bytes, not 1 to %d", what, size, RK_ID_MAX);
+  }
+  if (id != NULL && any_text && !rk_utf8_valid(id, size)) {
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "the %s id is not UTF-8", what);
   }
   for (const char *c = id; c != NULL && *c != '\0'; c++) {
-    if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '_' || *c == '-')) {
-      return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "the %s id has characters other than A-Z a-z 0-9 _ -", what);
+    if (any_text ? (unsigned char)*c < 0x20 || *c == 0x7F : !rk_id_char(*c)) {
+      return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "the %s id has characters that are not allowed%s", what,
+                     any_text ? "" : ": only A-Z a-z 0-9 _ - are");
     }
   }
   return RK_OK;
@@ -38,8 +44,8 @@ static size_t size_from_environment(const char *name)
 
 static rk_status take_options(rk_recording *recording, const rk_recording_options *options, rk_error *error)
 {
-  rk_status status = check_id("application", options->application_id, error);
-  status = status != RK_OK ? status : check_id("recording", options->recording_id, error);
+  rk_status status = check_id("application", options->application_id, false, error);
+  status = status != RK_OK ? status : check_id("recording", options->recording_id, true, error);
   if (status != RK_OK) {
     return status;
   }
@@ -157,8 +163,7 @@ RK_API rk_status rk_recording_open(const char *path, const rk_recording_options 
   bool created = false;
   rk_status status = take_options(recording, options, error);
   status = status != RK_OK ? status : take_paths(recording, path, options->spool_directory, error);
-  status = status != RK_OK ? status : rk_recording_attach(recording, options, &created, error);
-  status = status != RK_OK ? status : rk_process_add(recording, error);
+  status = status != RK_OK ? status : rk_process_add(recording, options, &created, error);
   if (status != RK_OK) {
     recording_destroy(recording);
     return status;

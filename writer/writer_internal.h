@@ -20,6 +20,7 @@
 #include "writer/map.h"
 
 #define RK_NAME_MAX          4096
+#define RK_ID_MAX            180
 #define RK_RECORD_SIZE       ((size_t)1 << 20) /* one append is at most this, unless a single frame is larger */
 #define RK_DRAIN_SIZE        ((size_t)4 << 20) /* ring bytes that one pass of a drain takes at most */
 #define RK_CHUNK_ROWS        4096
@@ -164,6 +165,7 @@ void rk_clock_pair(int64_t *monotonic, int64_t *realtime);
 /* Creates or joins recording->path: sets fd, ids, hash, clock offset; *created. The options are checked. */
 rk_status rk_recording_attach(rk_recording *recording, const rk_recording_options *options, bool *created,
                               rk_error *error);
+bool rk_id_char(char c); /* allowed in an application id */
 /* Shares the participants' lock on a descriptor. */
 rk_status rk_participants_lock(int fd, rk_error *error);
 
@@ -221,7 +223,8 @@ rk_status rk_recording_drain_all(rk_recording *recording, rk_error *error);
 void rk_recording_release(rk_recording *recording);
 
 /* ---- process.c ---- */
-rk_status rk_process_add(rk_recording *recording, rk_error *error); /* gives it its unique number */
+/* Attaches the recording, gives it its unique number and lists it. */
+rk_status rk_process_add(rk_recording *recording, const rk_recording_options *options, bool *created, rk_error *error);
 void rk_process_remove(rk_recording *recording);
 /* The open recording of that number with one more reference, or NULL. */
 rk_recording *rk_process_find(uint64_t unique);
