@@ -14,6 +14,7 @@
 #include "format/field.h"
 #include "rrdkit/archetypes.h"
 #include "writer/archetype_forms.h"
+#include "writer/component.h"
 
 static void table_is_sorted_and_parses(void **state)
 {

@@ -1,10 +1,7 @@
-/* Values of archetypes that are not plain arrays, converted to Arrow; and the end of a draft. */
+/* Values of archetypes that are not plain arrays, converted to Arrow. */
 #include "writer/archetype_forms.h"
 
 #include <string.h>
-
-#include "format/error.h"
-#include "writer/writer_internal.h"
 
 /* An array with room for its buffers' pointers. */
 typedef struct node {
@@ -66,11 +63,6 @@ static void set_validity(node *of, const uint8_t *bits, int64_t null_count)
   of->array.null_count = null_count;
 }
 
-static void add_array(rk_draft *draft, unsigned index, const struct ArrowArray *array)
-{
-  draft->cells[draft->cell_count++] = (rk_cell){.component = rk_component_at_index(index), .array = array};
-}
-
 void rk_draft_axis_angles(rk_draft *draft, rk_form_room *room, unsigned index, const rk_axis_angle *values,
                           size_t count, size_t instances, bool required)
 {
@@ -94,7 +86,7 @@ void rk_draft_axis_angles(rk_draft *draft, rk_form_room *room, unsigned index, c
   form->axis_items[0] = set_values(&form->axis_values, 3 * count, axes);
   form->fields[0] = set_children(set(&form->axes, count, 1, NULL, NULL), form->axis_items, 1);
   form->fields[1] = set_values(&form->angles, count, angles);
-  add_array(draft, index, set_struct(&form->whole, count, form->fields, 2));
+  rk_draft_add_array(draft, index, set_struct(&form->whole, count, form->fields, 2));
 }
 
 /* Texts being laid end to end. */
@@ -164,7 +156,7 @@ void rk_draft_edges(rk_draft *draft, rk_form_room *room, unsigned index, const r
   }
   form->fields[0] = set_text(&form->first, count, first.offsets, first.bytes);
   form->fields[1] = set_text(&form->second, count, second.offsets, second.bytes);
-  add_array(draft, index, set_struct(&form->whole, count, form->fields, 2));
+  rk_draft_add_array(draft, index, set_struct(&form->whole, count, form->fields, 2));
 }
 
 void rk_draft_image_format(rk_draft *draft, rk_form_room *room, unsigned index, const rk_image_format *format,
@@ -195,7 +187,7 @@ void rk_draft_image_format(rk_draft *draft, rk_form_room *room, unsigned index, 
       set_validity(&form->numbers[i], null_bits, *(const uint8_t *)numbers[i] == 0);
     }
   }
-  add_array(draft, index, set_struct(&form->whole, 1, form->fields, 5));
+  rk_draft_add_array(draft, index, set_struct(&form->whole, 1, form->fields, 5));
 }
 
 enum { TENSOR_TYPES = 12 }; /* children of the union; the first is null */
@@ -283,7 +275,7 @@ void rk_draft_tensor(rk_draft *draft, rk_form_room *room, unsigned index, const 
   form->fields[2] =
       set_children(set(&form->buffer, 1, 2, &form->union_offset, NULL), form->union_children, TENSOR_TYPES);
   form->buffer.buffers[0] = &form->type;
-  add_array(draft, index, set_struct(&form->whole, 1, form->fields, 3));
+  rk_draft_add_array(draft, index, set_struct(&form->whole, 1, form->fields, 3));
 }
 
 /* AnnotationInfo structs being filled: id, label, color, the last two nullable. */
@@ -412,52 +404,5 @@ void rk_draft_classes(rk_draft *draft, rk_form_room *room, unsigned index, const
   form->pair_fields[1] = set_struct(&form->descriptions, count, form->description_fields, 3);
   form->list_child[0] = set_struct(&form->pairs, count, form->pair_fields, 2);
   form->list_offsets[1] = (int32_t)count;
-  add_array(draft, index, set_list(&form->list, 1, form->list_offsets, form->list_child));
-}
-
-static rk_error *thread_error(rk_recording *recording)
-{
-  return recording != NULL ? rk_thread_error(recording) : NULL;
-}
-
-static rk_status explain(const rk_draft *draft, rk_recording *recording)
-{
-  rk_error *error = thread_error(recording);
-  const char *name = rk_builtin_components[draft->culprit].name;
-  switch (draft->problem) {
-  case RK_DRAFT_ABSENT:
-    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "%s is required", name);
-  case RK_DRAFT_NULL:
-    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "%s has a count but its values are NULL", name);
-  case RK_DRAFT_NULL_ITEM:
-    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "%s has a NULL among its values", name);
-  case RK_DRAFT_COUNT:
-    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "%s has %zu values for %zu instances; give none, 1 or %zu", name,
-                   draft->count, draft->instances, draft->instances);
-  case RK_DRAFT_RANGE:
-    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "%s is not a value of its enumeration", name);
-  case RK_DRAFT_LARGE:
-    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "%s is larger than Arrow's 32-bit offsets allow", name);
-  case RK_DRAFT_DATATYPE:
-    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "%s has no valid datatype", name);
-  case RK_DRAFT_MEMORY:
-    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to convert %s", name);
-  case RK_DRAFT_SOUND:
-    break;
-  }
-  return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "no field of the archetype is given");
-}
-
-rk_status rk_draft_log(const rk_draft *draft, rk_recording *recording, const rk_entity *entity, bool is_static)
-{
-  if (draft->problem != RK_DRAFT_SOUND || draft->cell_count == 0) {
-    return explain(draft, recording);
-  }
-  return is_static ? rk_log_static(recording, entity, draft->cells, draft->cell_count)
-                   : rk_log(recording, entity, draft->cells, draft->cell_count);
-}
-
-rk_status rk_draft_nothing(rk_recording *recording, const char *what)
-{
-  return rk_fail(thread_error(recording), RK_ERR_MISUSE, RK_NO_OFFSET, "%s is NULL", what);
+  rk_draft_add_array(draft, index, set_list(&form->list, 1, form->list_offsets, form->list_child));
 }

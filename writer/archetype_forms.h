@@ -1,37 +1,10 @@
-/* What the generated archetype calls are made of: a draft of the row that checks as it grows, and the conversion of the
- * values that are not plain arrays to Arrow. */
+/* The conversion to Arrow of archetype values that are not plain arrays. */
 #ifndef RK_WRITER_ARCHETYPE_FORMS_H
 #define RK_WRITER_ARCHETYPE_FORMS_H
 
-#include <stdbool.h>
-
-#include "format/archetype_table.h"
 #include "format/arena.h"
 #include "rrdkit/types.h"
-#include "writer/component.h"
-
-#define RK_DRAFT_CELLS_MAX 12 /* fields of the largest archetype, at least; gen-archetypes checks */
-
-typedef enum rk_draft_problem {
-  RK_DRAFT_SOUND,
-  RK_DRAFT_ABSENT,    /* a required field is not given */
-  RK_DRAFT_NULL,      /* a count without values */
-  RK_DRAFT_NULL_ITEM, /* a NULL among the values */
-  RK_DRAFT_COUNT,     /* neither 0, 1 nor the number of instances */
-  RK_DRAFT_RANGE,     /* an enumeration beyond its type */
-  RK_DRAFT_LARGE,     /* beyond what Arrow's 32-bit offsets can hold */
-  RK_DRAFT_DATATYPE,  /* a tensor of no known datatype */
-  RK_DRAFT_MEMORY
-} rk_draft_problem;
-
-/* One row in the making. The first problem sticks. */
-typedef struct rk_draft {
-  size_t cell_count;
-  rk_draft_problem problem;
-  unsigned culprit;        /* RK_BUILTIN_... */
-  size_t count, instances; /* of RK_DRAFT_COUNT */
-  rk_cell cells[RK_DRAFT_CELLS_MAX];
-} rk_draft;
+#include "writer/archetype_draft.h"
 
 /* Memory for conversions, until the row is logged: on the stack as long as that suffices. */
 typedef struct rk_form_room {
@@ -39,13 +12,6 @@ typedef struct rk_form_room {
   rk_arena arena;
   _Alignas(16) uint8_t bytes[4096];
 } rk_form_room;
-
-static inline void rk_draft_open(rk_draft *draft)
-{
-  draft->cell_count = 0;
-  draft->problem = RK_DRAFT_SOUND;
-  draft->culprit = 0;
-}
 
 static inline void rk_form_room_open(rk_form_room *room)
 {
@@ -60,101 +26,6 @@ static inline void rk_form_room_free(rk_form_room *room)
   }
 }
 
-static inline size_t rk_draft_larger(size_t a, size_t b)
-{
-  return a > b ? a : b;
-}
-
-static inline void rk_draft_refuse(rk_draft *draft, unsigned index, rk_draft_problem problem)
-{
-  if (draft->problem == RK_DRAFT_SOUND) {
-    draft->problem = problem;
-    draft->culprit = index;
-  }
-}
-
-static inline void rk_draft_add(rk_draft *draft, unsigned index, const void *values, size_t count)
-{
-  draft->cells[draft->cell_count++] =
-      (rk_cell){.component = rk_component_at_index(index), .count = count, .values = values};
-}
-
-/* A single value; NULL: absent. */
-static inline void rk_draft_one(rk_draft *draft, unsigned index, const void *value, bool required)
-{
-  if (value != NULL) {
-    rk_draft_add(draft, index, value, 1);
-  } else if (required) {
-    rk_draft_refuse(draft, index, RK_DRAFT_ABSENT);
-  }
-}
-
-static inline void rk_draft_text(rk_draft *draft, unsigned index, const char *const *text, bool required)
-{
-  rk_draft_one(draft, index, *text != NULL ? text : NULL, required);
-}
-
-/* An array with 0, 1 or `instances` values; NULL: absent. True: there are values to look at. */
-static inline bool rk_draft_check(rk_draft *draft, unsigned index, const void *values, size_t count, size_t instances,
-                                  bool required)
-{
-  if (values == NULL) {
-    if (count != 0 || required) {
-      rk_draft_refuse(draft, index, count != 0 ? RK_DRAFT_NULL : RK_DRAFT_ABSENT);
-    }
-    return false;
-  }
-  if (count > 1 && count != instances) {
-    if (draft->problem == RK_DRAFT_SOUND) {
-      draft->count = count;
-      draft->instances = instances;
-    }
-    rk_draft_refuse(draft, index, RK_DRAFT_COUNT);
-    return false;
-  }
-  return true;
-}
-
-static inline void rk_draft_many(rk_draft *draft, unsigned index, const void *values, size_t count, size_t instances,
-                                 bool required)
-{
-  if (rk_draft_check(draft, index, values, count, instances, required)) {
-    rk_draft_add(draft, index, values, count);
-  }
-}
-
-/* A blob: absent when its data is NULL. */
-static inline void rk_draft_blob(rk_draft *draft, unsigned index, const rk_span *blob, bool required)
-{
-  if (blob->data != NULL) {
-    rk_draft_add(draft, index, blob, 1);
-  } else if (blob->count != 0 || required) {
-    rk_draft_refuse(draft, index, blob->count != 0 ? RK_DRAFT_NULL : RK_DRAFT_ABSENT);
-  }
-}
-
-/* An enumeration stored in a byte: absent when 0. `byte` is filled and must outlive the draft. */
-static inline void rk_draft_enum(rk_draft *draft, unsigned index, int64_t value, uint8_t *byte)
-{
-  if (value < 0 || value > UINT8_MAX) {
-    rk_draft_refuse(draft, index, RK_DRAFT_RANGE);
-  } else if (value != 0) {
-    *byte = (uint8_t)value;
-    rk_draft_add(draft, index, byte, 1);
-  }
-}
-
-/* The same stored in 32 bits. */
-static inline void rk_draft_enum32(rk_draft *draft, unsigned index, int64_t value, uint32_t *word)
-{
-  if (value < 0 || value > UINT32_MAX) {
-    rk_draft_refuse(draft, index, RK_DRAFT_RANGE);
-  } else if (value != 0) {
-    *word = (uint32_t)value;
-    rk_draft_add(draft, index, word, 1);
-  }
-}
-
 /* Values that are converted; the arrays live in the room. */
 void rk_draft_axis_angles(rk_draft *draft, rk_form_room *room, unsigned index, const rk_axis_angle *values,
                           size_t count, size_t instances, bool required);
@@ -165,10 +36,5 @@ void rk_draft_image_format(rk_draft *draft, rk_form_room *room, unsigned index, 
 void rk_draft_tensor(rk_draft *draft, rk_form_room *room, unsigned index, const rk_tensor_data *tensor, bool required);
 void rk_draft_classes(rk_draft *draft, rk_form_room *room, unsigned index, const rk_class_description *classes,
                       size_t count, bool required);
-
-/* Logs the draft, or refuses it with a message in the calling thread's error. */
-rk_status rk_draft_log(const rk_draft *draft, rk_recording *recording, const rk_entity *entity, bool is_static);
-/* Refuses a NULL argument. */
-rk_status rk_draft_nothing(rk_recording *recording, const char *what);
 
 #endif
