@@ -4,7 +4,8 @@
 set -eu
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-cmake -S "$RK_SOURCE_DIR" -B "$work" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF -DRRDKIT_BUILD_TESTS=OFF \
+cd "$RK_SOURCE_DIR"
+cmake --preset release -B "$work" -DBUILD_SHARED_LIBS=OFF -DRRDKIT_WERROR=OFF -DRRDKIT_BUILD_TESTS=OFF \
   -DRRDKIT_BUILD_TOOLS=OFF -DRRDKIT_BUILD_EXAMPLES=OFF >"$work/log" 2>&1 && cmake --build "$work" -j"$(nproc)" >>"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
 objects=$(find "$work" -path '*/format/*.o' -o -path '*/writer/*.o')
 for layer in format writer; do
