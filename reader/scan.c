@@ -14,6 +14,7 @@ struct rk_scan {
   rk_resync resync;
   uint64_t stream_offset;
   uint64_t offset;
+  rk_scan_frame last; /* handed over and taken */
   bool sealed;        /* seals were seen in this stream */
   bool verified_next; /* the frame at `offset` was verified while getting back into step */
   bool expect_stream; /* an End and its footer were read: only a stream header may follow */
@@ -72,19 +73,31 @@ static void begin_stream(rk_scan *scan, uint64_t offset)
   rk_resync_forget(&scan->resync);
 }
 
+static const char torn[] = "torn: a frame ends early and others follow";
+
 /* Finds where to go on after the damage at the scan's offset, and reports what lies between. */
 static rk_status recover(rk_scan *scan, damage d)
 {
   rk_resync_kind kind;
   uint64_t next = scan->source->size;
-  rk_status status = rk_resync_find(&scan->resync, scan->offset, &kind, &next);
+  uint64_t from = scan->offset;
+  if (scan->last.offset + scan->last.size == from && scan->last.size > 2 * RK_FRAME_HEADER_SIZE) {
+    from -= RK_STREAM_HEADER_SIZE + 1; /* cut by a few bytes, it took them from a stream header that follows */
+  }
+  rk_status status = rk_resync_find(&scan->resync, from, &kind, &next);
   if (status) {
     return status;
+  }
+  if (kind == RK_RESYNC_STREAM && next < scan->offset) {
+    const uint64_t end = next;
+    begin_stream(scan, end);
+    return scan->last.sealed ? RK_OK /* its hash will be found wrong */
+                             : report(scan, scan->last.offset, end, RK_ERR_CORRUPT, torn);
   }
   if (kind == RK_RESYNC_NONE) {
     next = scan->source->size;
   } else if (d.status == RK_ERR_TRUNCATED) {
-    d = damaged(RK_ERR_CORRUPT, "torn: a frame ends early and others follow");
+    d = damaged(RK_ERR_CORRUPT, torn);
   }
   bool zero;
   status = zero_filled(scan, scan->offset, next, &zero);
@@ -125,7 +138,13 @@ static rk_status plausible(rk_scan *scan, uint64_t offset, bool *yes)
   rk_frame_header header;
   *yes = rk_frame_header_decode(bytes, &header) &&
          rk_range_ok(offset + RK_FRAME_HEADER_SIZE, header.size, scan->source->size);
-  return RK_OK;
+  const uint64_t end = offset + RK_FRAME_HEADER_SIZE + (*yes ? header.size : 0);
+  if (*yes && header.kind == RK_FRAME_END && end != scan->source->size) { /* zeros look like an End */
+    rk_stream_footer footer;
+    status = rk_source_peek(scan->source, end, RK_STREAM_FOOTER_SIZE, &bytes);
+    *yes = status == RK_OK && rk_stream_footer_decode(bytes, &footer);
+  }
+  return status == RK_ERR_TRUNCATED ? RK_OK : status;
 }
 
 /* Hands over the frame; what the handler cannot use is a loss. */
@@ -138,6 +157,7 @@ static rk_status deliver(rk_scan *scan, const rk_scan_frame *frame)
   }
   if (status == RK_OK) {
     scan->offset += frame->size;
+    scan->last = *frame;
     return RK_OK;
   }
   const damage d = damaged(status, error.message[0] ? error.message : rk_status_text(status));
