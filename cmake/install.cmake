@@ -35,3 +35,11 @@ endforeach()
 configure_file(cmake/rrdkit.pc.in rrdkit.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/rrdkit.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(FILES LICENSE-MIT LICENSE-APACHE TYPE DOC)
+
+file(GLOB rrdkit_manuals CONFIGURE_DEPENDS docs/man/*.1)
+if(rrdkit_tool_targets)
+  install(FILES ${rrdkit_manuals} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+  foreach(tool ${rrdkit_tool_targets}) # bash-completion loads a file by the command's name
+    install(FILES completions/bash/rrd-tools RENAME ${tool} DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
+  endforeach()
+endif()

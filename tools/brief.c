@@ -128,18 +128,16 @@ static void brief_value(line *l, const struct ArrowSchema *schema, const struct 
   }
 }
 
-/* 0xRRGGBBAA as #rrggbb[aa], behind a dot of that colour. */
+/* 0xRRGGBBAA as #rrggbb[aa], the first character on a ground of that colour. */
 static void brief_colour(line *l, uint32_t rgba)
 {
-  if (l->coloured && !l->full) {
-    char style[40];
-    snprintf(style, sizeof style, "38;2;%u;%u;%u", rgba >> 24, rgba >> 16 & 255, rgba >> 8 & 255);
-    line_styled(l, style, "●");
-  }
+  char style[40];
+  snprintf(style, sizeof style, "48;2;%u;%u;%u", rgba >> 24, rgba >> 16 & 255, rgba >> 8 & 255);
+  line_styled(l, style, "#");
   if ((rgba & 255) == 255)
-    line_format(l, "#%06" PRIx32, rgba >> 8);
+    line_format(l, "%06" PRIx32, rgba >> 8);
   else
-    line_format(l, "#%08" PRIx32, rgba);
+    line_format(l, "%08" PRIx32, rgba);
 }
 
 static void brief_colours(line *l, const rk_component_cell *c)
