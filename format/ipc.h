@@ -19,7 +19,7 @@ rk_status rk_ipc_encode_schema(rk_buffer *out, const rk_field *schema);
  * in bounds, UTF-8, type ids, dictionary indices, so that whoever walks the arrays needs no further check. Accepts V4
  * and V5, with and without EOS, legacy framing without the continuation marker, and body compression LZ4_FRAME when
  * `lz4_frame` is compiled in (else RK_ERR_UNSUPPORTED); ZSTD likewise. RK_ERR_CORRUPT, RK_ERR_TRUNCATED,
- * RK_ERR_UNSUPPORTED, RK_ERR_LIMIT, RK_ERR_NO_MEMORY, offset in `data`. */
+ * RK_ERR_UNSUPPORTED, RK_ERR_LIMIT, RK_ERR_NO_MEMORY, offset in `data`. `columns` NULL: the schema alone. */
 rk_status rk_ipc_decode(rk_arena *arena, const void *data, size_t size, const rk_field **schema,
                         const struct ArrowArray *const **columns, int64_t *row_count, rk_error *error);
 
