@@ -12,10 +12,13 @@ typedef struct rk_builtin_component {
   const char *type;           /* of one instance, in the grammar of rk_component_at: "+w:2(!:f)" */
 } rk_builtin_component;
 
-/* Sorted by name (strcmp), indexed by the enumeration below. */
-extern const rk_builtin_component rk_builtin_components[];
-extern const size_t rk_builtin_component_count;
+/* The component of an index of the enumeration below. The texts are constants. */
+rk_builtin_component rk_builtin_component_at(size_t index);
 
+/* The index of a column name; RK_BUILTIN_COMPONENT_COUNT if there is none of that name. */
+size_t rk_builtin_component_find(const char *name);
+
+/* In the order of the names (strcmp). */
 enum {
   RK_BUILTIN_ANNOTATION_CONTEXT_CONTEXT,
   RK_BUILTIN_ARROWS2D_CLASS_IDS,

@@ -68,7 +68,7 @@ static rk_error *thread_error(rk_recording *recording)
 static rk_status explain(const rk_draft *draft, rk_recording *recording)
 {
   rk_error *error = thread_error(recording);
-  const char *name = rk_builtin_components[draft->culprit].name;
+  const char *name = rk_builtin_component_at(draft->culprit).name;
   switch (draft->problem) {
   case RK_DRAFT_ABSENT:
     return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "%s is required", name);

@@ -50,16 +50,16 @@ void rk_component_complete(rk_component *component)
 
 static void make_builtins(void)
 {
-  rk_component *made = calloc(rk_builtin_component_count, sizeof *made);
+  rk_component *made = calloc(RK_BUILTIN_COMPONENT_COUNT, sizeof *made);
   rk_arena arena = {0}; /* lives as long as the process */
-  for (size_t i = 0; made != NULL && i < rk_builtin_component_count; i++) {
-    const rk_builtin_component *builtin = &rk_builtin_components[i];
-    made[i] = (rk_component){.name = builtin->name,
-                             .archetype = builtin->archetype,
-                             .component_type = builtin->component_type,
-                             .type = builtin->type,
+  for (size_t i = 0; made != NULL && i < RK_BUILTIN_COMPONENT_COUNT; i++) {
+    const rk_builtin_component builtin = rk_builtin_component_at(i);
+    made[i] = (rk_component){.name = builtin.name,
+                             .archetype = builtin.archetype,
+                             .component_type = builtin.component_type,
+                             .type = builtin.type,
                              .id = (uint32_t)i};
-    if (rk_field_parse(&arena, builtin->type, &made[i].item, NULL) != RK_OK) {
+    if (rk_field_parse(&arena, builtin.type, &made[i].item, NULL) != RK_OK) {
       rk_arena_free(&arena);
       free(made);
       return;
@@ -76,12 +76,7 @@ const rk_component *rk_component_at_index(size_t builtin_index)
     pthread_once(&builtins_once, make_builtins);
     all = __atomic_load_n(&builtins, __ATOMIC_ACQUIRE);
   }
-  return all == NULL || builtin_index >= rk_builtin_component_count ? NULL : &all[builtin_index];
-}
-
-static int compare_name(const void *name, const void *builtin)
-{
-  return strcmp(name, ((const rk_builtin_component *)builtin)->name);
+  return all == NULL || builtin_index >= RK_BUILTIN_COMPONENT_COUNT ? NULL : &all[builtin_index];
 }
 
 RK_API const rk_component *rk_component_builtin(const char *name)
@@ -89,15 +84,14 @@ RK_API const rk_component *rk_component_builtin(const char *name)
   if (name == NULL) {
     return NULL;
   }
-  const rk_builtin_component *found =
-      bsearch(name, rk_builtin_components, rk_builtin_component_count, sizeof *found, compare_name);
-  return found == NULL ? NULL : rk_component_at_index((size_t)(found - rk_builtin_components));
+  const size_t index = rk_builtin_component_find(name);
+  return index == RK_BUILTIN_COMPONENT_COUNT ? NULL : rk_component_at_index(index);
 }
 
 bool rk_builtin_archetype_exists(const char *archetype)
 {
-  for (size_t i = 0; i < rk_builtin_component_count; i++) {
-    if (strcmp(rk_builtin_components[i].archetype, archetype) == 0) {
+  for (size_t i = 0; i < RK_BUILTIN_COMPONENT_COUNT; i++) {
+    if (strcmp(rk_builtin_component_at(i).archetype, archetype) == 0) {
       return true;
     }
   }
@@ -106,8 +100,8 @@ bool rk_builtin_archetype_exists(const char *archetype)
 
 bool rk_builtin_component_type_exists(const char *component_type)
 {
-  for (size_t i = 0; i < rk_builtin_component_count; i++) {
-    if (strcmp(rk_builtin_components[i].component_type, component_type) == 0) {
+  for (size_t i = 0; i < RK_BUILTIN_COMPONENT_COUNT; i++) {
+    if (strcmp(rk_builtin_component_at(i).component_type, component_type) == 0) {
       return true;
     }
   }
@@ -189,7 +183,7 @@ static const rk_component *define(rk_recording *recording, const char *name, con
   }
   rk_component_complete(made);
   made->recording = recording;
-  made->id = (uint32_t)(rk_builtin_component_count + recording->components.count);
+  made->id = (uint32_t)(RK_BUILTIN_COMPONENT_COUNT + recording->components.count);
   if (rk_define_component(recording, made, error) != RK_OK) {
     return NULL;
   }

@@ -105,11 +105,11 @@ static void builder_give(rk_scratch *scratch, const rk_component *component, rk_
 
 static const rk_component *component_of(rk_recording *recording, uint32_t id)
 {
-  if (id < rk_builtin_component_count) {
+  if (id < RK_BUILTIN_COMPONENT_COUNT) {
     return rk_component_at_index(id);
   }
   pthread_mutex_lock(&recording->mutex);
-  const size_t at = id - rk_builtin_component_count;
+  const size_t at = id - RK_BUILTIN_COMPONENT_COUNT;
   const rk_component *component = at < recording->components.count ? recording->components.items[at] : NULL;
   pthread_mutex_unlock(&recording->mutex);
   return component;
