@@ -3,7 +3,7 @@
 
 #include "info.h"
 #include "number.h"
-#include "table.h"
+#include "text_table.h"
 #include "when.h"
 
 static void cell_count(table *t, uint64_t value)

@@ -1,7 +1,7 @@
 /* A table for people: columns as wide as their content, fitted to a width by cutting the last one;
  * a column without content is not shown. */
-#ifndef TOOLS_TABLE_H
-#define TOOLS_TABLE_H
+#ifndef TOOLS_TEXT_TABLE_H
+#define TOOLS_TEXT_TABLE_H
 
 #include <stdbool.h>
 

@@ -1,5 +1,5 @@
 /* A table for people: columns as wide as their content, fitted to a width by cutting the last one. */
-#include "table.h"
+#include "text_table.h"
 
 #include <stdlib.h>
 
