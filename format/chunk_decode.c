@@ -200,6 +200,16 @@ static rk_status wrap_values(const decoder *d, const rk_field *field, const stru
   return RK_OK;
 }
 
+static int depth_of(const rk_field *field)
+{
+  int deepest = 0;
+  for (size_t c = 0; c < field->child_count; c++) {
+    const int depth = 1 + depth_of(field->children + c);
+    deepest = depth > deepest ? depth : deepest;
+  }
+  return deepest;
+}
+
 static rk_status decode_component(const decoder *d, const rk_field *field, const struct ArrowArray *array,
                                   rk_chunk_component *component)
 {
@@ -223,6 +233,9 @@ static rk_status decode_component(const decoder *d, const rk_field *field, const
     return narrow_list(d, field, array, &component->lists);
   }
   component->item = field;
+  if (depth_of(field) > RK_TYPE_DEPTH_MAX) { /* as lists they could not be written and read again */
+    return fail(d, RK_ERR_LIMIT, field, "type nested too deep");
+  }
   return wrap_values(d, field, array, &component->lists);
 }
 

@@ -284,7 +284,7 @@ static rk_status decode_children(rk_ipc_decoder *d, rk_fb_reader *fb, rk_fb_tabl
 
 static rk_status decode_field(rk_ipc_decoder *d, rk_fb_reader *fb, rk_fb_table_at table, int depth, rk_field *field)
 {
-  if (depth > RK_TYPE_DEPTH_MAX) {
+  if (depth > RK_TYPE_DEPTH_MAX + 1) { /* a column may be a list of a type that is as deep as types may be */
     return rk_fail(d->error, RK_ERR_LIMIT, d->metadata_at, "Arrow type nested more than %d deep", RK_TYPE_DEPTH_MAX);
   }
   size_t size;

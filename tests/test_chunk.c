@@ -404,6 +404,52 @@ static void test_other_shapes(void **state)
   }
 }
 
+/* The deepest type that a component may have survives; values one deeper than that cannot be wrapped. */
+static void test_depth(void **state)
+{
+  (void)state;
+  for (int depth = RK_TYPE_DEPTH_MAX; depth <= RK_TYPE_DEPTH_MAX + 2; depth++) {
+    for (int is_list = 0; is_list < 2; is_list++) {
+      rk_arena arena = {0};
+      rk_field *field = arrow_field(&arena, "f");
+      for (int i = 0; i < depth; i++) {
+        rk_field *outer = arrow_field(&arena, i == depth - 1 && is_list ? "+l(:f)" : "+w:1(:f)");
+        outer->children = field;
+        field = outer;
+      }
+      rk_field fields[2] = {*arrow_field(&arena, "w:16"), *field};
+      const rk_metadata control[] = {{"rerun:kind", "control", 10, 7}};
+      const rk_metadata keys[] = {{"sorbet:version", "0.1.3", 14, 5},
+                                  {"rerun:id", "00000000000000010000000000000002", 8, 32},
+                                  {"rerun:entity_path", "/a", 17, 2}};
+      fields[0].nullable = false;
+      fields[0].metadata = control;
+      fields[0].metadata_count = 1;
+      fields[1].name = "c";
+      const rk_field schema = {.type = RK_TYPE_STRUCT,
+                               .name = "",
+                               .child_count = 2,
+                               .children = fields,
+                               .metadata = keys,
+                               .metadata_count = 3};
+      arrow_maker maker = {.arena = &arena, .state = 28};
+      const struct ArrowArray *arrays[] = {arrow_make(&maker, fields, 2), arrow_make(&maker, fields + 1, 2)};
+      rk_buffer out = {0}, again = {0};
+      assert_int_equal(rk_ipc_encode(&out, &schema, arrays, 2), RK_OK);
+      rk_chunk chunk;
+      const bool ok = depth <= RK_TYPE_DEPTH_MAX + is_list;
+      assert_int_equal(rk_chunk_decode(&arena, out.data, out.size, &chunk, NULL), ok ? RK_OK : RK_ERR_LIMIT);
+      if (ok) {
+        assert_int_equal(rk_chunk_encode(&again, &chunk), RK_OK);
+        assert_int_equal(rk_chunk_decode(&arena, again.data, again.size, &chunk, NULL), RK_OK);
+      }
+      rk_buffer_free(&again);
+      rk_buffer_free(&out);
+      rk_arena_free(&arena);
+    }
+  }
+}
+
 static void test_damage(void **state)
 {
   (void)state;
@@ -446,6 +492,7 @@ int main(void)
       cmocka_unit_test(test_refusals),
       cmocka_unit_test(test_null_times_are_refused),
       cmocka_unit_test(test_other_shapes),
+      cmocka_unit_test(test_depth),
       cmocka_unit_test(test_damage),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
