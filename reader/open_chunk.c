@@ -6,6 +6,7 @@
 
 #include "format/codec.h"
 #include "format/error.h"
+#include "format/utf8.h"
 #include "reader/reader_state.h"
 #include "reader/scan.h"
 
@@ -58,7 +59,9 @@ static rk_status read_frame(rk_open_chunk *open, rk_entry *entry, const uint8_t 
     }
     const rk_status status = rk_source_read(source, entry->offset, bytes, (size_t)entry->size);
     if (status == RK_ERR_IO) {
-      return rk_fail_errno(error, source->sys_errno, "cannot read %s", entry->input->name);
+      char name[160];
+      rk_escape(name, sizeof name, entry->input->name, strlen(entry->input->name));
+      return rk_fail_errno(error, source->sys_errno, "cannot read %s", name);
     }
     if (status) {
       return rk_fail(error, status, entry->offset, "the input shrank");
@@ -352,7 +355,7 @@ static rk_status complete(rk_reader *reader, rk_open_chunk *open, rk_entry *entr
 
 static rk_status decode(rk_reader *reader, rk_open_chunk *open, rk_entry *entry, rk_error *error)
 {
-  const uint8_t *frame;
+  const uint8_t *frame = NULL;
   rk_status status = read_frame(open, entry, &frame, error);
   if (status) {
     return status;

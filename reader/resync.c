@@ -64,30 +64,41 @@ static bool spend(rk_resync *resync, uint64_t size)
   return true;
 }
 
-rk_status rk_resync_verify(rk_resync *resync, uint64_t offset, uint64_t size)
+/* Lends [offset, offset + size), read into the scratch buffer unless it lies in memory. */
+static rk_status whole(rk_resync *resync, uint64_t offset, uint64_t size, const uint8_t **bytes)
 {
-  if (size > RK_FRAME_MAX || size > resync->source->size || !spend(resync, size)) {
+  if (size > RK_FRAME_MAX || !spend(resync, size)) {
     return RK_ERR_LIMIT;
   }
-  const uint8_t *frame = NULL;
-  if (resync->source->memory) {
-    if (!rk_range_ok(offset, size, resync->source->size)) {
-      return RK_ERR_CORRUPT;
-    }
-    frame = resync->source->memory + offset;
-  } else {
-    rk_buffer_reset(&resync->scratch);
-    uint8_t *copy = rk_buffer_extend(&resync->scratch, (size_t)size);
-    if (!copy) {
-      return RK_ERR_NO_MEMORY;
-    }
-    const rk_status status = rk_source_read(resync->source, offset, copy, (size_t)size);
-    if (status) {
-      return status == RK_ERR_TRUNCATED ? RK_ERR_CORRUPT : status;
-    }
-    frame = copy;
+  if (!rk_range_ok(offset, size, resync->source->size)) {
+    return RK_ERR_CORRUPT;
   }
-  return rk_seal_verify(frame, (size_t)size) ? RK_OK : RK_ERR_CORRUPT;
+  if (resync->source->memory) {
+    *bytes = resync->source->memory + offset;
+    return RK_OK;
+  }
+  rk_buffer_reset(&resync->scratch);
+  uint8_t *copy = rk_buffer_extend(&resync->scratch, (size_t)size);
+  if (!copy && size > 0) {
+    return RK_ERR_NO_MEMORY;
+  }
+  *bytes = copy;
+  const rk_status status = rk_source_read(resync->source, offset, copy, (size_t)size);
+  return status == RK_ERR_TRUNCATED ? RK_ERR_CORRUPT : status;
+}
+
+rk_status rk_resync_verify(rk_resync *resync, uint64_t offset, uint64_t size)
+{
+  const uint8_t *frame;
+  const rk_status status = whole(resync, offset, size, &frame);
+  return status ? status : rk_seal_verify(frame, (size_t)size) ? RK_OK : RK_ERR_CORRUPT;
+}
+
+rk_status rk_resync_check_footer(rk_resync *resync, uint64_t offset, uint64_t size, uint32_t hash)
+{
+  const uint8_t *payload;
+  const rk_status status = whole(resync, offset, size, &payload);
+  return status ? status : rk_footer_hash(payload, (size_t)size) == hash ? RK_OK : RK_ERR_CORRUPT;
 }
 
 /* Lends the bytes from `from` on: at least `least` of them. RK_END: there are not so many. */

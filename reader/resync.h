@@ -31,6 +31,9 @@ void rk_resync_forget(rk_resync *resync); /* a new stream */
  * than RK_FRAME_MAX, or too much was hashed already), RK_ERR_IO, RK_ERR_NO_MEMORY. */
 rk_status rk_resync_verify(rk_resync *resync, uint64_t offset, uint64_t size);
 
+/* Whether the payload of an End frame has the hash that the stream footer tells. Status as for rk_resync_verify. */
+rk_status rk_resync_check_footer(rk_resync *resync, uint64_t offset, uint64_t size, uint32_t hash);
+
 typedef enum rk_resync_kind { RK_RESYNC_NONE, RK_RESYNC_FRAME, RK_RESYNC_STREAM } rk_resync_kind;
 
 /* The next place after `from` at which reading can go on: a sealed and verified frame of a known recording (of any,

@@ -233,9 +233,14 @@ static rk_status end_frame(rk_scan *scan, uint64_t size)
     }
     return recover(scan, damaged(RK_ERR_CORRUPT, "no frame begins here"));
   }
+  const uint64_t start = scan->offset;
   scan->offset = end + RK_STREAM_FOOTER_SIZE;
   scan->expect_stream = true;
-  return RK_OK;
+  status = rk_resync_check_footer(&scan->resync, payload, size, footer.payload_hash);
+  return status == RK_ERR_CORRUPT
+             ? report(scan, start, scan->offset, status, "the footer's hash is wrong; no row is in it")
+         : status == RK_ERR_LIMIT ? RK_OK
+                                  : status;
 }
 
 /* A frame of another kind; its header is sound. */
@@ -255,7 +260,7 @@ static rk_status data_frame(rk_scan *scan, rk_frame_header header)
     }
     const rk_status decoded = rk_seal_decode(block, &frame.seal);
     frame.sealed = decoded == RK_OK && frame.seal.frame_size == frame.size;
-    if (decoded == RK_ERR_UNSUPPORTED && !scan->sealed) {
+    if (decoded == RK_ERR_UNSUPPORTED) {
       scan->offset += frame.size;
       return report(scan, frame.offset, frame.offset + frame.size, RK_ERR_UNSUPPORTED,
                     "sealed by a newer version of rrdkit");

@@ -425,9 +425,6 @@ static void filler_frames_are_silent(void **state)
 static void append_end(rk_buffer *out, size_t stream, bool footer)
 {
   const size_t start = rk_frame_begin(out, RK_FRAME_END);
-  if (footer) {
-    rk_buffer_append_zero(out, 0);
-  }
   rk_frame_end(out, start);
   if (footer) {
     uint8_t bytes[RK_STREAM_FOOTER_SIZE];
@@ -528,6 +525,21 @@ static void ends_of_streams(void **state)
   }
 }
 
+static void a_damaged_footer_is_told_and_costs_no_row(void **state)
+{
+  (void)state;
+  material m = {0};
+  append_stream(&m, 0, true, 2);
+  m.bytes.data[m.bytes.size - RK_STREAM_FOOTER_SIZE + 16] ^= 1; /* its hash */
+  append_stream(&m, 1, false, 0);
+  result r;
+  read_bytes(m.bytes.data, m.bytes.size, &r);
+  assert_int_equal(r.count, 4);
+  assert_int_equal(r.loss_count, 1);
+  assert_int_equal(r.losses[0].length, RK_FRAME_HEADER_SIZE + RK_STREAM_FOOTER_SIZE);
+  rk_buffer_free(&m.bytes);
+}
+
 /* ---- Hostile ---- */
 
 /* Many frame headers that each claim a frame ending at one of many seals: verifying all would take n^2. */
@@ -603,6 +615,7 @@ int main(void)
       cmocka_unit_test(streams_one_after_another),
       cmocka_unit_test(a_stream_is_found_after_another_ends_torn),
       cmocka_unit_test(ends_of_streams),
+      cmocka_unit_test(a_damaged_footer_is_told_and_costs_no_row),
       cmocka_unit_test(nested_claims_do_not_cost_the_square),
       cmocka_unit_test(lengths_beyond_the_file_are_not_believed),
   };
