@@ -10,7 +10,7 @@
 /* A component's column. Kept over a reset with its memory; `live` says whether the current rows have it. */
 typedef struct merge_column {
   const char *name, *archetype, *component_type; /* interned by the reader */
-  rk_field *list;                                /* List<item> in the chunk's arena, no dictionaries */
+  rk_field *list;                                /* List<item> in the chunk's arena */
   rk_builder *builder;
   bool live;
 } merge_column;
@@ -126,50 +126,6 @@ static bool is_repeat(const rk_chunk *from, size_t i)
   return i > 0 && from->components[i - 1].name == from->components[i].name;
 }
 
-/* Item types are compared as they will be written: a dictionary is its value type. */
-static bool plain_equal(const rk_field *plain, const rk_field *other);
-
-static bool plain_type_equal(const rk_field *plain, const rk_field *other)
-{
-  if (other->dictionary != NULL) {
-    return plain_type_equal(plain, other->dictionary);
-  }
-  rk_field a = *plain, b = *other;
-  a.child_count = b.child_count = 0; /* the node itself; children follow */
-  if (plain->child_count != other->child_count || !rk_field_type_equal(&a, &b)) {
-    return false;
-  }
-  for (size_t i = 0; i < plain->child_count; i++) {
-    if ((plain->type_ids != NULL && plain->type_ids[i] != other->type_ids[i]) ||
-        !plain_equal(&plain->children[i], &other->children[i])) {
-      return false;
-    }
-  }
-  return true;
-}
-
-static bool plain_equal(const rk_field *plain, const rk_field *other)
-{
-  return strcmp(plain->name, other->name) == 0 && plain->nullable == other->nullable && plain_type_equal(plain, other);
-}
-
-/* A dictionary-encoded field becomes one of its value type, on every level. */
-static void make_plain(rk_field *field)
-{
-  while (field->dictionary != NULL) {
-    const rk_field *value = field->dictionary;
-    rk_field plain = *value;
-    plain.name = field->name;
-    plain.nullable = field->nullable;
-    plain.metadata = field->metadata;
-    plain.metadata_count = field->metadata_count;
-    *field = plain;
-  }
-  for (size_t i = 0; i < field->child_count; i++) {
-    make_plain(&field->children[i]);
-  }
-}
-
 static merge_column *find_column(const rk_merge_chunk *chunk, const char *name)
 {
   for (size_t i = 0; i < chunk->column_count; i++) {
@@ -183,7 +139,7 @@ static merge_column *find_column(const rk_merge_chunk *chunk, const char *name)
 static bool column_fits(const merge_column *column, const rk_chunk_component *component)
 {
   return column->archetype == component->archetype && column->component_type == component->component_type &&
-         plain_type_equal(&column->list->children[0], component->item);
+         rk_field_type_equal(&column->list->children[0], component->item);
 }
 
 static bool component_conflicts(const rk_merge_chunk *chunk, const rk_chunk_component *component)
@@ -240,7 +196,6 @@ static merge_column *add_column(rk_merge_chunk *chunk, const rk_chunk_component 
   }
   item->name = "item";
   item->nullable = true;
-  make_plain(item);
   *list =
       (rk_field){.type = RK_TYPE_LIST, .name = component->name, .nullable = true, .child_count = 1, .children = item};
   column->list = list;

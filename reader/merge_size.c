@@ -15,28 +15,6 @@ static int64_t offset_at(const struct ArrowArray *array, int64_t i, bool large)
   return large ? rk_load_i64(offsets + 8 * (array->offset + i)) : rk_load_i32(offsets + 4 * (array->offset + i));
 }
 
-static int64_t index_at(const rk_field *field, const struct ArrowArray *array, int64_t i)
-{
-  const char *p = array->buffers[1];
-  const int64_t at = array->offset + i;
-  switch (field->type) {
-  case RK_TYPE_INT8:
-    return ((const int8_t *)p)[at];
-  case RK_TYPE_UINT8:
-    return ((const uint8_t *)p)[at];
-  case RK_TYPE_INT16:
-    return (int16_t)rk_load_u16(p + 2 * at);
-  case RK_TYPE_UINT16:
-    return rk_load_u16(p + 2 * at);
-  case RK_TYPE_INT32:
-    return rk_load_i32(p + 4 * at);
-  case RK_TYPE_UINT32:
-    return rk_load_u32(p + 4 * at);
-  default:
-    return rk_load_i64(p + 8 * at);
-  }
-}
-
 /* Bytes that each element takes, null or not. */
 static uint64_t fixed_size(const rk_field *field)
 {
@@ -53,17 +31,6 @@ static uint64_t fixed_size(const rk_field *field)
   default:
     return (rk_type_bits(field->type, field->size) + 7) / 8;
   }
-}
-
-/* A dictionary stands for its plain values: indices become those when rows are copied. */
-static uint64_t dictionary_size(const rk_field *field, const struct ArrowArray *array, int64_t start, int64_t count)
-{
-  uint64_t size = 0;
-  for (int64_t i = start; i < start + count; i++) {
-    size += is_valid(array, i) ? rk_value_size(field->dictionary, array->dictionary, index_at(field, array, i), 1)
-                               : fixed_size(field->dictionary);
-  }
-  return size;
 }
 
 static uint64_t union_size(const rk_field *field, const struct ArrowArray *array, int64_t start, int64_t count)
@@ -121,9 +88,6 @@ static uint64_t valid_size(const rk_field *field, const struct ArrowArray *array
 
 uint64_t rk_value_size(const rk_field *field, const struct ArrowArray *array, int64_t start, int64_t count)
 {
-  if (field->dictionary != NULL) {
-    return dictionary_size(field, array, start, count);
-  }
   if (field->type == RK_TYPE_SPARSE_UNION || field->type == RK_TYPE_DENSE_UNION) {
     return union_size(field, array, start, count);
   }

@@ -67,6 +67,16 @@ static bool has_component(const rk_open_chunk *open, size_t component, uint32_t 
   return !valid || (valid[bit / 8] >> (bit % 8) & 1) != 0;
 }
 
+/* A row without any says nothing; Rerun has no place for it but beside other rows of its chunk. */
+static bool has_components(const rk_open_chunk *open, uint32_t row)
+{
+  size_t i = 0;
+  while (i < open->chunk.component_count && !has_component(open, i, row)) {
+    i++;
+  }
+  return i < open->chunk.component_count;
+}
+
 /* ---- The order of rows beyond key and row id: only data counts, so that the order of the inputs does not ---- */
 
 static int compare_stores(const rk_store *a, const rk_store *b)
@@ -548,8 +558,8 @@ rk_status rk_reader_next_ref(rk_reader *reader, rk_row_ref *ref)
     const bool clamped = key != open->keys[row] || rk_tuid_compare(s->id, id) != 0;
     const rk_writer_entry *writer = rk_index_writer(reader, open->store, (uint32_t)(id.inc >> 32));
     const bool repeated = is_repeat(t, open, row);
-    const bool pass =
-        !repeated && rk_filter_row(reader, open, writer || s->is_writer ? (uint32_t)(id.inc >> 32) : 0, key);
+    const bool pass = !repeated && has_components(open, row) &&
+                      rk_filter_row(reader, open, writer || s->is_writer ? (uint32_t)(id.inc >> 32) : 0, key);
     if (pass) {
       rk_open_chunk_retain(open);
       t->lent = open;
