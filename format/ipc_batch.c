@@ -34,9 +34,22 @@ typedef struct span {
   size_t size;
 } span;
 
+/* Each returns its status here, where static analysis sees it. */
+static rk_status fail(const batch *b, rk_status status, const char *what)
+{
+  rk_fail(b->d->error, status, b->d->metadata_at, "Arrow IPC: %s", what);
+  return status;
+}
+
 static rk_status corrupt(const batch *b, const char *what)
 {
-  return rk_ipc_corrupt(b->d, what);
+  return fail(b, RK_ERR_CORRUPT, what);
+}
+
+static rk_status no_memory(const batch *b)
+{
+  rk_ipc_no_memory(b->d);
+  return RK_ERR_NO_MEMORY;
 }
 
 static rk_status take_node(batch *b, int64_t *length, int64_t *null_count)
@@ -69,14 +82,14 @@ static rk_status inflate(batch *b, span *s)
   }
   b->inflated += (uint64_t)claim;
   if (b->inflated > RK_UNCOMPRESSED_MAX) {
-    return rk_fail(b->d->error, RK_ERR_LIMIT, b->d->metadata_at, "Arrow IPC: body of more than 2 GiB uncompressed");
+    return fail(b, RK_ERR_LIMIT, "body of more than 2 GiB uncompressed");
   }
   if (b->lz4 == NULL && LZ4F_isError(LZ4F_createDecompressionContext(&b->lz4, LZ4F_VERSION))) {
-    return rk_ipc_no_memory(b->d);
+    return no_memory(b);
   }
   uint8_t *to = rk_arena_alloc(b->d->arena, (size_t)claim);
   if (to == NULL) {
-    return rk_ipc_no_memory(b->d);
+    return no_memory(b);
   }
   LZ4F_resetDecompressionContext(b->lz4);
   size_t made = 0, hint = 1;
@@ -136,7 +149,7 @@ static rk_status take_values(batch *b, int64_t count, size_t width, span *s)
   if ((uintptr_t)s->data % alignment != 0) {
     void *copy = rk_arena_alloc(b->d->arena, size);
     if (copy == NULL) {
-      return rk_ipc_no_memory(b->d);
+      return no_memory(b);
     }
     s->data = memcpy(copy, s->data, size);
   }
@@ -145,7 +158,7 @@ static rk_status take_values(batch *b, int64_t count, size_t width, span *s)
 
 static rk_status take_bits(batch *b, int64_t count, const void **bits)
 {
-  span s;
+  span s = {NULL, 0};
   const rk_status status = take_buffer(b, &s);
   if (status != RK_OK) {
     return status;
@@ -160,10 +173,10 @@ static rk_status take_bits(batch *b, int64_t count, const void **bits)
 static rk_status take_validity(batch *b, struct ArrowArray *array)
 {
   if (array->null_count == 0) {
-    span ignored;
+    span ignored = {NULL, 0};
     return take_buffer(b, &ignored);
   }
-  const void *bits;
+  const void *bits = NULL;
   const rk_status status = take_bits(b, array->length, &bits);
   if (status != RK_OK) {
     return status;
@@ -176,7 +189,7 @@ static rk_status take_validity(batch *b, struct ArrowArray *array)
 /* length + 1 offsets that start at 0 or more and never step back; *end: the last. */
 static rk_status take_offsets(batch *b, int64_t length, bool wide, const void **offsets, int64_t *end)
 {
-  span s;
+  span s = {NULL, 0};
   const size_t width = wide ? 8 : 4;
   *end = 0;
   if (length == 0) { /* may come without any */
@@ -211,12 +224,12 @@ static rk_status take_offsets(batch *b, int64_t length, bool wide, const void **
 static rk_status decode_bytes(batch *b, const rk_field *field, struct ArrowArray *array)
 {
   const bool wide = rk_type_is_wide(field->type);
-  int64_t end;
+  int64_t end = 0;
   rk_status status = take_offsets(b, array->length, wide, array->buffers + 1, &end);
   if (status != RK_OK) {
     return status;
   }
-  span s;
+  span s = {NULL, 0};
   status = take_buffer(b, &s);
   if (status != RK_OK) {
     return status;
@@ -269,12 +282,12 @@ static rk_status decode_indices(batch *b, const rk_field *field, struct ArrowArr
                                      rk_offset_at(values->buffers[1], (int64_t)index, wide));
     }
     if (b->d->plain_size > PLAIN_SIZE_MIN && b->d->plain_size / PLAIN_FACTOR_MAX > b->d->size) {
-      return rk_fail(b->d->error, RK_ERR_LIMIT, b->d->metadata_at, "Arrow IPC: dictionaries stand for too much data");
+      return fail(b, RK_ERR_LIMIT, "dictionaries stand for too much data");
     }
   }
   struct ArrowArray *own = rk_arena_alloc(b->d->arena, sizeof *own);
   if (own == NULL) {
-    return rk_ipc_no_memory(b->d);
+    return no_memory(b);
   }
   *own = *values;
   array->dictionary = own;
@@ -317,7 +330,7 @@ static rk_status check_dense(batch *b, const rk_field *field, struct ArrowArray 
     }
     const unsigned bits = rk_type_bits(field->children[c].type, field->children[c].size);
     if (offset < least[c] && (bits == 0 || bits > 256 || field->children[c].dictionary != NULL)) {
-      return rk_fail(b->d->error, RK_ERR_UNSUPPORTED, b->d->metadata_at, "Arrow IPC: union offsets that do not grow");
+      return fail(b, RK_ERR_UNSUPPORTED, "union offsets that do not grow");
     }
     least[c] = offset + 1;
   }
@@ -327,11 +340,11 @@ static rk_status check_dense(batch *b, const rk_field *field, struct ArrowArray 
 static rk_status decode_union(batch *b, const rk_field *field, struct ArrowArray *array)
 {
   const bool dense = field->type == RK_TYPE_DENSE_UNION;
-  span s;
+  span s = {NULL, 0};
   rk_status status = RK_OK;
   if (b->d->version == RK_IPC_V4) { /* had validity */
     if (array->null_count != 0) {
-      return rk_fail(b->d->error, RK_ERR_UNSUPPORTED, b->d->metadata_at, "Arrow IPC: union with nulls of its own");
+      return fail(b, RK_ERR_UNSUPPORTED, "union with nulls of its own");
     }
     status = take_buffer(b, &s);
   }
@@ -380,7 +393,7 @@ static rk_status make_array(batch *b, const rk_field *field, struct ArrowArray *
   struct ArrowArray *children = rk_arena_array(b->d->arena, field->child_count, sizeof *children);
   array->release = release_array;
   if (array->buffers == NULL || array->children == NULL || children == NULL) {
-    return rk_ipc_no_memory(b->d);
+    return no_memory(b);
   }
   for (size_t c = 0; c < field->child_count; c++) {
     array->children[c] = children + c;
@@ -399,7 +412,7 @@ static rk_status decode_array(batch *b, const rk_field *field, struct ArrowArray
                     (field->type == RK_TYPE_FIXED_SIZE_LIST && field->size == 0) ||
                     (field->type == RK_TYPE_FIXED_SIZE_BINARY && bits == 0);
   if (bare && array->length > BARE_LENGTH_MAX) {
-    return rk_fail(b->d->error, RK_ERR_LIMIT, b->d->metadata_at, "Arrow IPC: too many elements without bytes");
+    return fail(b, RK_ERR_LIMIT, "too many elements without bytes");
   }
   if (field->type == RK_TYPE_NULL) {
     array->null_count = array->length;
@@ -420,7 +433,7 @@ static rk_status decode_array(batch *b, const rk_field *field, struct ArrowArray
     return take_bits(b, array->length, array->buffers + 1);
   }
   if (bits != 0 || field->type == RK_TYPE_FIXED_SIZE_BINARY) {
-    span s;
+    span s = {NULL, 0};
     status = take_values(b, array->length, bits / 8, &s);
     if (status != RK_OK) {
       return status;
@@ -442,7 +455,6 @@ static rk_status decode_array(batch *b, const rk_field *field, struct ArrowArray
 
 static rk_status start_batch(batch *b, rk_fb_reader *fb, rk_fb_table_at table)
 {
-  rk_ipc_decoder *d = b->d;
   rk_fb_vector_at nodes = {0}, buffers = {0};
   rk_fb_get_vector(fb, table, RK_BATCH_NODES, RK_IPC_NODE_SIZE, &nodes);
   rk_fb_get_vector(fb, table, RK_BATCH_BUFFERS, RK_IPC_BUFFER_SIZE, &buffers);
@@ -455,8 +467,7 @@ static rk_status start_batch(batch *b, rk_fb_reader *fb, rk_fb_table_at table)
     const unsigned codec = (unsigned)rk_fb_get(fb, compression, 0, 1, RK_BODY_LZ4_FRAME);
     const unsigned method = (unsigned)rk_fb_get(fb, compression, 1, 1, 0);
     if (codec != RK_BODY_LZ4_FRAME || method != 0) {
-      return rk_fail(d->error, RK_ERR_UNSUPPORTED, d->metadata_at, "Arrow IPC: body compression %s",
-                     codec == RK_BODY_ZSTD ? "zstd" : "of an unknown kind");
+      return fail(b, RK_ERR_UNSUPPORTED, codec == RK_BODY_ZSTD ? "zstd body compression" : "unknown body compression");
     }
     b->is_lz4 = true;
   }
@@ -476,7 +487,7 @@ rk_status rk_ipc_decode_batch(rk_ipc_decoder *d, rk_fb_reader *fb, rk_fb_table_a
   struct ArrowArray *arrays = rk_arena_array(d->arena, field_count, sizeof *arrays);
   const struct ArrowArray **made = rk_arena_array(d->arena, field_count, sizeof *made);
   if (arrays == NULL || made == NULL) {
-    return rk_ipc_no_memory(d);
+    return no_memory(&b);
   }
   if (length < 0 || fb->bad || (field_count == 0 && length > BARE_LENGTH_MAX)) {
     return corrupt(&b, "impossible row count");

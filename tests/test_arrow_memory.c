@@ -33,6 +33,7 @@ static bool allocation_fails(void)
 #include "format/arena.c"
 #include "format/buffer.c"
 #include "format/builder.c"
+#include "format/builder_append.c"
 #undef malloc
 #undef calloc
 #undef realloc
