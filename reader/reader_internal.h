@@ -70,7 +70,8 @@ typedef struct rk_row_ref {
 /* As rk_reader_next, without making cells of the row: the same rows in the same order, one stream for both calls. */
 rk_status rk_reader_next_ref(rk_reader *reader, rk_row_ref *ref);
 
-/* From now on rows of blueprint stores come before all others, each part in order. Before the first row; for merging. */
+/* From now on rows of blueprint stores come before all others, each part in order. Before the first row; for merging.
+ */
 void rk_reader_blueprints_first(rk_reader *reader);
 
 /* Rows that the index holds after filtering by whole chunks: the most that rk_reader_next_ref can yield. */

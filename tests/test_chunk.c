@@ -32,8 +32,8 @@ static rk_chunk make_chunk(arrow_maker *m, const char *const *types, size_t coun
   timelines[2] = (rk_chunk_timeline){"step", RK_TIMELINE_SEQUENCE, steps, true};
   rk_chunk_component *components = arrow_need(rk_arena_array(arena, count, sizeof *components));
   for (size_t i = 0; i < count; i++) {
-    char *name = arrow_need(rk_arena_alloc(arena, 24)), list[128];
-    snprintf(name, 24, "Things:component%02zu", i);
+    char *name = arrow_need(rk_arena_alloc(arena, 48)), list[128];
+    snprintf(name, 48, "Things:component%02zu", i);
     snprintf(list, sizeof list, "+l(:%s)", types[i]);
     const rk_field *field = arrow_field(arena, list);
     components[i] = (rk_chunk_component){.name = name,
