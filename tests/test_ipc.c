@@ -23,8 +23,8 @@ static rk_field *schema_of(rk_arena *arena, const char *const *types, size_t cou
   schema->metadata_count = 2;
   schema->children = arrow_need(rk_arena_array(arena, count, sizeof *schema->children));
   for (size_t i = 0; i < count; i++) {
-    char *name = arrow_need(rk_arena_alloc(arena, 16));
-    snprintf(name, 16, "column %zu", i);
+    char *name = arrow_need(rk_arena_alloc(arena, 32));
+    snprintf(name, 32, "column %zu", i);
     schema->children[i] = *arrow_field(arena, types[i]);
     schema->children[i].name = name;
     schema->children[i].metadata = metadata;
