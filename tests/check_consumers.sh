@@ -36,6 +36,8 @@ for kind in static shared; do
   for tool in rrd-dump rrd-merge; do
     [ -x "$prefix/bin/$tool" ] || { echo "check_consumers: $tool is not installed" >&2; exit 1; }
     [ -e "$prefix/share/man/man1/$tool.1" ] || { echo "check_consumers: the manual of $tool is not installed" >&2; exit 1; }
+    bash -c ". '$prefix/share/bash-completion/completions/$tool' && complete -p $tool" >/dev/null ||
+      { echo "check_consumers: the completion of $tool does not load" >&2; exit 1; }
     [ "$(LD_LIBRARY_PATH=$libdir "$prefix/bin/$tool" --version | grep -cF "$expected_version")" -ge 1 ] ||
       { echo "check_consumers: the installed $tool does not run" >&2; exit 1; }
   done

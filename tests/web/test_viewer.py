@@ -64,7 +64,7 @@ def check(bin_directory, work, name, file):
     resaved, picture = work / f"{name}.resaved.rrd", work / f"{name}.png"
     seen = json.loads(run("node", VIEWER, "--resave", resaved, "--screenshot", picture, file))
     assert seen["problems"] == [], f"{name}: the viewer complains: {seen['problems']}"
-    store = next(store for store in info["stores"] if store["recording_id"] == seen["recording_id"])
+    store = next(store for store in info["recordings"] if store["recording_id"] == seen["recording_id"])
     assert store["application_id"] == seen["application_id"], f"{name}: {store} is shown as {seen}"
     assert seen["opened"] == 1, f"{name}: {seen['opened']} recordings were opened"
 
@@ -75,7 +75,7 @@ def check(bin_directory, work, name, file):
     assert not different, f"{name}: {len(different)} rows differ, e.g. {different[0]}: {ours[different[0]]} {theirs[different[0]]}"
 
     with Image.open(picture) as image:
-        pixels = Counter(image.convert("RGB").getdata())
+        pixels = Counter({colour: count for count, colour in image.convert("RGB").getcolors(image.width * image.height)})
     shown = {entity: pixels[colour] for entity, colour in colours(ours).items()}
     assert min(shown.values()) >= MIN_PIXELS, f"{name}: pixels of each thread's boxes: {shown}"
     print(f"{name}: {len(ours)} rows re-saved equal; pixels of each colour: {sorted(shown.values())}")

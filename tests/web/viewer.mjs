@@ -180,8 +180,8 @@ async function shoot(page, option, recording) {
   writeFileSync(option.screenshot, last);
 }
 
-async function look(browser, origin, option) {
-  const page = await browser.newPage({ viewport: { width: option.width, height: option.height } });
+async function look(context, origin, option) {
+  const page = await context.newPage();
   const problems = [];
   let finished = false;
   let gaveUp = false;
@@ -232,6 +232,7 @@ try {
     headless: true,
     timeout: option.timeout,
     colorScheme: 'dark',
+    viewport: { width: option.width, height: option.height },
     args: ['--headless=new', '--no-sandbox', '--disable-quic', '--no-first-run', '--disable-background-networking',
       '--disable-component-update', '--disable-sync', '--disable-dev-shm-usage',
       '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost'],
