@@ -6,17 +6,19 @@
 #include "brief.h"
 #include "cli.h"
 #include "line.h"
+#include "names.h"
 #include "rows.h"
 #include "terminal.h"
 #include "when.h"
 
 /* From this width on the date stands in every line; else in a line of its own when it changes. */
-enum { WIDE = 120, TIMES_MOST = 40, WRITER_MOST = 24, ENTITY_MOST = 32 };
+enum { WIDE = 120, TIMES_MOST = 40, WRITER_MOST = 32, ENTITY_MOST = 32 };
 
 struct text_printer {
   text_options options;
   line line;
   bool many_hosts, many_processes, any_writer;
+  bool show_tid;                                  /* threads of one process share a name */
   size_t times_width, writer_width, entity_width; /* widest so far */
   int64_t day;                                    /* last announced */
   bool day_known;
@@ -29,13 +31,24 @@ text_printer *text_new(const text_options *options, const rk_reader *reader)
   line_init(&t->line, options->width, options->coloured);
   size_t count;
   const rk_writer_info *const *writers = rk_reader_writers(reader, &count);
+  names labels = {0};
+  out label;
+  out_init(&label, -1);
   for (size_t i = 0; i < count; i++) {
     t->any_writer = true;
     if (strcmp(writers[i]->host, writers[0]->host) != 0)
       t->many_hosts = true;
     if (writers[i]->pid != writers[0]->pid)
       t->many_processes = true;
+    label.size = 0;
+    out_format(&label, "%" PRId64 " %s %s", writers[i]->pid, writers[i]->host, writers[i]->thread);
+    out_char(&label, '\0');
+    if (label.error == 0)
+      names_at(&labels, label.data);
   }
+  t->show_tid = labels.count < count;
+  names_free(&labels);
+  out_free(&label);
   return t;
 }
 
@@ -166,10 +179,9 @@ static void put_writer(text_printer *t, const rk_row *row)
     }
     if (t->many_processes)
       line_format(l, "%" PRId64 ":", writer->pid);
-    if (*writer->thread != '\0')
-      line_printable(l, writer->thread, strlen(writer->thread));
-    else
-      line_format(l, "%" PRId64, writer->tid);
+    line_printable(l, writer->thread, strlen(writer->thread));
+    if (t->show_tid || *writer->thread == '\0')
+      line_format(l, "%s%" PRId64, *writer->thread == '\0' ? "" : "/", writer->tid);
     line_style(l, NULL);
   }
   end_column(l, start, &t->writer_width, WRITER_MOST);
