@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "reader/reader_state.h"
+#include "reader/row_order.h"
 
 typedef struct cursor {
   rk_open_chunk *open;
@@ -59,107 +60,13 @@ static rk_tuid row_id_at(const rk_open_chunk *open, uint32_t row)
   return rk_tuid_load(open->chunk.row_ids + (size_t)row * RK_TUID_SIZE);
 }
 
-static bool has_component(const rk_open_chunk *open, size_t component, uint32_t row)
-{
-  const struct ArrowArray *lists = open->chunk.components[component].lists;
-  const uint8_t *valid = lists->buffers[0];
-  const uint64_t bit = (uint64_t)lists->offset + row;
-  return !valid || (valid[bit / 8] >> (bit % 8) & 1) != 0;
-}
-
-/* A row without any says nothing; Rerun has no place for it but beside other rows of its chunk. */
-static bool has_components(const rk_open_chunk *open, uint32_t row)
-{
-  size_t i = 0;
-  while (i < open->chunk.component_count && !has_component(open, i, row)) {
-    i++;
-  }
-  return i < open->chunk.component_count;
-}
-
-/* ---- The order of rows beyond key and row id: only data counts, so that the order of the inputs does not ---- */
-
-static int compare_stores(const rk_store *a, const rk_store *b)
-{
-  if (a == b) {
-    return 0;
-  }
-  if (a->kind != b->kind) {
-    return a->kind < b->kind ? -1 : 1;
-  }
-  const int order = strcmp(a->application_id, b->application_id);
-  return order ? order : strcmp(a->recording_id, b->recording_id);
-}
-
-/* By the names of the components that the rows have. */
-static int compare_component_sets(const rk_open_chunk *a, uint32_t a_row, const rk_open_chunk *b, uint32_t b_row)
-{
-  size_t i = 0;
-  size_t j = 0;
-  for (;;) {
-    while (i < a->chunk.component_count && !has_component(a, i, a_row)) {
-      i++;
-    }
-    while (j < b->chunk.component_count && !has_component(b, j, b_row)) {
-      j++;
-    }
-    const bool a_end = i == a->chunk.component_count;
-    const bool b_end = j == b->chunk.component_count;
-    if (a_end || b_end) {
-      return a_end && b_end ? 0 : a_end ? -1 : 1;
-    }
-    if (a->chunk.components[i].name != b->chunk.components[j].name) {
-      return strcmp(a->chunk.components[i].name, b->chunk.components[j].name);
-    }
-    i++;
-    j++;
-  }
-}
-
-static uint64_t payload_hash(rk_open_chunk *open)
-{
-  if (!open->has_hash) {
-    open->payload_hash = XXH3_64bits(open->payload_data, open->payload_size);
-    open->has_hash = true;
-  }
-  return open->payload_hash;
-}
-
-static int compare_identities(rk_open_chunk *a, uint32_t a_row, rk_open_chunk *b, uint32_t b_row)
-{
-  int order = compare_stores(a->store, b->store);
-  if (order == 0 && a->entity_path != b->entity_path) {
-    order = strcmp(a->entity_path, b->entity_path);
-  }
-  order = order ? order : compare_component_sets(a, a_row, b, b_row);
-  if (order) {
-    return order;
-  }
-  if (a->chunk.timeline_count != b->chunk.timeline_count) { /* the fuller copy is the one that is kept */
-    return a->chunk.timeline_count > b->chunk.timeline_count ? -1 : 1;
-  }
-  order = rk_tuid_compare(a->chunk.id, b->chunk.id);
-  if (order) {
-    return order;
-  }
-  const uint64_t x = payload_hash(a);
-  const uint64_t y = payload_hash(b);
-  if (x != y) {
-    return x < y ? -1 : 1;
-  }
-  if (a->input_number != b->input_number) {
-    return a->input_number < b->input_number ? -1 : 1;
-  }
-  return a->offset != b->offset ? (a->offset < b->offset ? -1 : 1) : (a_row < b_row ? -1 : a_row > b_row);
-}
-
 static bool cursor_before(const cursor *a, const cursor *b)
 {
   const uint32_t a_row = cursor_row(a);
   const uint32_t b_row = cursor_row(b);
   const uint64_t x = row_id_at(a->open, a_row).inc;
   const uint64_t y = row_id_at(b->open, b_row).inc;
-  return x != y ? x < y : compare_identities(a->open, a_row, b->open, b_row) < 0;
+  return x != y ? x < y : rk_row_compare(a->open, a_row, b->open, b_row) < 0;
 }
 
 static bool source_before(const source *a, const source *b)
@@ -176,7 +83,7 @@ static bool source_before(const source *a, const source *b)
   }
   const cursor *x = &a->cursors[0];
   const cursor *y = &b->cursors[0];
-  return compare_identities(x->open, cursor_row(x), y->open, cursor_row(y)) < 0;
+  return rk_row_compare(x->open, cursor_row(x), y->open, cursor_row(y)) < 0;
 }
 
 /* ---- Heaps ---- */
@@ -501,7 +408,7 @@ static bool is_repeat(const rk_timeline_state *t, const rk_open_chunk *open, uin
   const char *const *names = t->names.items;
   size_t n = 0;
   for (size_t i = 0; i < open->chunk.component_count; i++) {
-    if (has_component(open, i, row)) {
+    if (rk_row_has_component(open, i, row)) {
       if (n == t->names.count || names[n] != open->chunk.components[i].name) {
         return false;
       }
@@ -520,7 +427,7 @@ static rk_status remember(rk_timeline_state *t, const rk_open_chunk *open, uint3
   t->row_static = open->chunk.timeline_count == 0;
   t->names.count = 0;
   for (size_t i = 0; i < open->chunk.component_count; i++) {
-    if (has_component(open, i, row)) {
+    if (rk_row_has_component(open, i, row)) {
       const char **name = rk_list_add(&t->names, sizeof *name);
       if (!name) {
         return RK_ERR_NO_MEMORY;
