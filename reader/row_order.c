@@ -12,16 +12,6 @@ bool rk_row_has_component(const rk_open_chunk *open, size_t component, uint32_t 
   return !valid || (valid[bit / 8] >> (bit % 8) & 1) != 0;
 }
 
-/* A row without any says nothing; Rerun has no place for it but beside other rows of its chunk. */
-static bool has_components(const rk_open_chunk *open, uint32_t row)
-{
-  size_t i = 0;
-  while (i < open->chunk.component_count && !rk_row_has_component(open, i, row)) {
-    i++;
-  }
-  return i < open->chunk.component_count;
-}
-
 static int compare_stores(const rk_store *a, const rk_store *b)
 {
   if (a == b) {

@@ -60,6 +60,16 @@ static rk_tuid row_id_at(const rk_open_chunk *open, uint32_t row)
   return rk_tuid_load(open->chunk.row_ids + (size_t)row * RK_TUID_SIZE);
 }
 
+/* A row without any says nothing; Rerun has no place for it but beside other rows of its chunk. */
+static bool has_components(const rk_open_chunk *open, uint32_t row)
+{
+  size_t i = 0;
+  while (i < open->chunk.component_count && !rk_row_has_component(open, i, row)) {
+    i++;
+  }
+  return i < open->chunk.component_count;
+}
+
 static bool cursor_before(const cursor *a, const cursor *b)
 {
   const uint32_t a_row = cursor_row(a);
