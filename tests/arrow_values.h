@@ -197,7 +197,7 @@ static inline struct ArrowArray *arrow_make(arrow_maker *m, const rk_field *fiel
   } else if (rk_type_is_bytes(field->type)) {
     arrow_make_text(m, field, array);
   } else if (rk_type_is_ranges(field->type)) {
-    int64_t end;
+    int64_t end = 0;
     arrow_make_offsets(m, field, array, &end);
     array->children[0] = arrow_make(m, field->children, end + (m->plain ? 0 : arrow_below(m, 3)));
   } else {
