@@ -208,14 +208,10 @@ static void axis_angles_split(void **state)
   static const size_t counts[] = {0, 1, 3, 5000};
   for (size_t c = 0; c < 4; c++) {
     const size_t count = counts[c];
-    rk_draft draft;
-    rk_draft_open(&draft);
     rk_form_room room;
     rk_form_room_open(&room);
-    rk_draft_axis_angles(&draft, &room, RK_BUILTIN_BOXES3D_ROTATION_AXIS_ANGLES, many, count, count, false);
-    assert_int_equal(draft.problem, RK_DRAFT_SOUND);
-    assert_int_equal(draft.cell_count, 1);
-    const struct ArrowArray *array = draft.cells[0].array;
+    const struct ArrowArray *array;
+    assert_int_equal(rk_form_convert(&room, RK_MEMBER_AXIS_ANGLES, many, count, &array), RK_DRAFT_SOUND);
     assert_int_equal(array->length, count);
     assert_int_equal(array->n_children, 2);
     assert_int_equal(array->children[0]->length, count);
@@ -232,14 +228,11 @@ static void axis_angles_split(void **state)
 static void image_format_nulls(void **state)
 {
   (void)state;
-  rk_draft draft;
-  rk_draft_open(&draft);
   rk_form_room room;
   rk_form_room_open(&room);
   const rk_image_format format = {.width = 7, .height = 8, .pixel_format = 0, .color_model = RK_COLOR_MODEL_RGBA};
-  rk_draft_image_format(&draft, &room, RK_BUILTIN_IMAGE_FORMAT, &format, true);
-  assert_int_equal(draft.problem, RK_DRAFT_SOUND);
-  const struct ArrowArray *array = draft.cells[0].array;
+  const struct ArrowArray *array;
+  assert_int_equal(rk_form_convert(&room, RK_MEMBER_IMAGE_FORMAT, &format, 1, &array), RK_DRAFT_SOUND);
   assert_int_equal(array->n_children, 5);
   static const int64_t nulls[5] = {0, 0, 1, 0, 1};
   for (size_t i = 0; i < 5; i++) {
@@ -254,13 +247,11 @@ static void image_format_nulls(void **state)
 static void tensor_borrows_its_data(void **state)
 {
   (void)state;
-  rk_draft draft;
-  rk_draft_open(&draft);
   rk_form_room room;
   rk_form_room_open(&room);
-  rk_draft_tensor(&draft, &room, RK_BUILTIN_TENSOR_DATA, &good_tensor, true);
-  assert_int_equal(draft.problem, RK_DRAFT_SOUND);
-  const struct ArrowArray *array = draft.cells[0].array, *buffer = array->children[2];
+  const struct ArrowArray *array;
+  assert_int_equal(rk_form_convert(&room, RK_MEMBER_TENSOR, &good_tensor, 1, &array), RK_DRAFT_SOUND);
+  const struct ArrowArray *buffer = array->children[2];
   assert_int_equal(buffer->n_children, 12);
   assert_int_equal(*(const int8_t *)buffer->buffers[0], RK_TENSOR_DATATYPE_U8);
   assert_int_equal(*(const int32_t *)buffer->buffers[1], 0);

@@ -63,12 +63,9 @@ static void set_validity(node *of, const uint8_t *bits, int64_t null_count)
   of->array.null_count = null_count;
 }
 
-void rk_draft_axis_angles(rk_draft *draft, rk_form_room *room, unsigned index, const rk_axis_angle *values,
-                          size_t count, size_t instances, bool required)
+static rk_draft_problem axis_angles(rk_form_room *room, const rk_axis_angle *values, size_t count,
+                                    const struct ArrowArray **array)
 {
-  if (!rk_draft_check(draft, index, values, count, instances, required)) {
-    return;
-  }
   struct form {
     node whole, axes, axis_values, angles;
     struct ArrowArray *fields[2], *axis_items[1];
@@ -76,8 +73,7 @@ void rk_draft_axis_angles(rk_draft *draft, rk_form_room *room, unsigned index, c
   rk_vec3 *axes = take(room, count, sizeof *axes);
   float *angles = take(room, count, sizeof *angles);
   if (form == NULL || axes == NULL || angles == NULL) {
-    rk_draft_refuse(draft, index, RK_DRAFT_MEMORY);
-    return;
+    return RK_DRAFT_MEMORY;
   }
   for (size_t i = 0; i < count; i++) {
     axes[i] = values[i].axis;
@@ -86,7 +82,8 @@ void rk_draft_axis_angles(rk_draft *draft, rk_form_room *room, unsigned index, c
   form->axis_items[0] = set_values(&form->axis_values, 3 * count, axes);
   form->fields[0] = set_children(set(&form->axes, count, 1, NULL, NULL), form->axis_items, 1);
   form->fields[1] = set_values(&form->angles, count, angles);
-  rk_draft_add_array(draft, index, set_struct(&form->whole, count, form->fields, 2));
+  *array = set_struct(&form->whole, count, form->fields, 2);
+  return RK_DRAFT_SOUND;
 }
 
 /* Texts being laid end to end. */
@@ -107,32 +104,25 @@ static void put_text(text_column *column, const char *text)
 }
 
 /* Room for `count` texts of `size` bytes in all. */
-static bool open_texts(rk_draft *draft, rk_form_room *room, unsigned index, text_column *column, size_t count,
-                       size_t size)
+static rk_draft_problem open_texts(rk_form_room *room, text_column *column, size_t count, size_t size)
 {
   if (size > INT32_MAX) {
-    rk_draft_refuse(draft, index, RK_DRAFT_LARGE);
-    return false;
+    return RK_DRAFT_LARGE;
   }
   *column = (text_column){.offsets = take(room, count + 1, sizeof(int32_t)), .bytes = take(room, size, 1)};
   if (column->offsets == NULL || column->bytes == NULL) {
-    rk_draft_refuse(draft, index, RK_DRAFT_MEMORY);
-    return false;
+    return RK_DRAFT_MEMORY;
   }
-  return true;
+  return RK_DRAFT_SOUND;
 }
 
-void rk_draft_edges(rk_draft *draft, rk_form_room *room, unsigned index, const rk_graph_edge *edges, size_t count,
-                    size_t instances, bool required)
+static rk_draft_problem graph_edges(rk_form_room *room, const rk_graph_edge *edges, size_t count,
+                                    const struct ArrowArray **array)
 {
-  if (!rk_draft_check(draft, index, edges, count, instances, required)) {
-    return;
-  }
   size_t first_size = 0, second_size = 0;
   for (size_t i = 0; i < count; i++) {
     if (edges[i].first == NULL || edges[i].second == NULL) {
-      rk_draft_refuse(draft, index, RK_DRAFT_NULL_ITEM);
-      return;
+      return RK_DRAFT_NULL_ITEM;
     }
     first_size += strlen(edges[i].first);
     second_size += strlen(edges[i].second);
@@ -143,12 +133,14 @@ void rk_draft_edges(rk_draft *draft, rk_form_room *room, unsigned index, const r
   } *form = take(room, 1, sizeof *form);
   text_column first, second;
   if (form == NULL) {
-    rk_draft_refuse(draft, index, RK_DRAFT_MEMORY);
-    return;
+    return RK_DRAFT_MEMORY;
   }
-  if (!open_texts(draft, room, index, &first, count, first_size) ||
-      !open_texts(draft, room, index, &second, count, second_size)) {
-    return;
+  rk_draft_problem problem = open_texts(room, &first, count, first_size);
+  if (problem == RK_DRAFT_SOUND) {
+    problem = open_texts(room, &second, count, second_size);
+  }
+  if (problem != RK_DRAFT_SOUND) {
+    return problem;
   }
   for (size_t i = 0; i < count; i++) {
     put_text(&first, edges[i].first);
@@ -156,17 +148,14 @@ void rk_draft_edges(rk_draft *draft, rk_form_room *room, unsigned index, const r
   }
   form->fields[0] = set_text(&form->first, count, first.offsets, first.bytes);
   form->fields[1] = set_text(&form->second, count, second.offsets, second.bytes);
-  rk_draft_add_array(draft, index, set_struct(&form->whole, count, form->fields, 2));
+  *array = set_struct(&form->whole, count, form->fields, 2);
+  return RK_DRAFT_SOUND;
 }
 
-void rk_draft_image_format(rk_draft *draft, rk_form_room *room, unsigned index, const rk_image_format *format,
-                           bool required)
+static rk_draft_problem image_format(rk_form_room *room, const rk_image_format *format, const struct ArrowArray **array)
 {
   if (format->width == 0 && format->height == 0) {
-    if (required) {
-      rk_draft_refuse(draft, index, RK_DRAFT_ABSENT);
-    }
-    return;
+    return RK_DRAFT_ABSENT;
   }
   static const uint8_t null_bits[1] = {0};
   struct form {
@@ -175,8 +164,7 @@ void rk_draft_image_format(rk_draft *draft, rk_form_room *room, unsigned index, 
     rk_image_format copy;
   } *form = take(room, 1, sizeof *form);
   if (form == NULL) {
-    rk_draft_refuse(draft, index, RK_DRAFT_MEMORY);
-    return;
+    return RK_DRAFT_MEMORY;
   }
   form->copy = *format;
   const void *numbers[5] = {&form->copy.width, &form->copy.height, &form->copy.pixel_format, &form->copy.color_model,
@@ -187,26 +175,19 @@ void rk_draft_image_format(rk_draft *draft, rk_form_room *room, unsigned index, 
       set_validity(&form->numbers[i], null_bits, *(const uint8_t *)numbers[i] == 0);
     }
   }
-  rk_draft_add_array(draft, index, set_struct(&form->whole, 1, form->fields, 5));
+  *array = set_struct(&form->whole, 1, form->fields, 5);
+  return RK_DRAFT_SOUND;
 }
 
 enum { TENSOR_TYPES = 12 }; /* children of the union; the first is null */
 
-void rk_draft_tensor(rk_draft *draft, rk_form_room *room, unsigned index, const rk_tensor_data *tensor, bool required)
+static rk_draft_problem tensor_data(rk_form_room *room, const rk_tensor_data *tensor, const struct ArrowArray **array)
 {
-  if (tensor == NULL) {
-    if (required) {
-      rk_draft_refuse(draft, index, RK_DRAFT_ABSENT);
-    }
-    return;
-  }
   if (tensor->datatype < 1 || tensor->datatype >= TENSOR_TYPES) {
-    rk_draft_refuse(draft, index, RK_DRAFT_DATATYPE);
-    return;
+    return RK_DRAFT_DATATYPE;
   }
   if (tensor->shape == NULL && tensor->rank != 0) {
-    rk_draft_refuse(draft, index, RK_DRAFT_NULL);
-    return;
+    return RK_DRAFT_NULL;
   }
   uint64_t element_count = 1;
   for (size_t i = 0; i < tensor->rank; i++) {
@@ -216,19 +197,16 @@ void rk_draft_tensor(rk_draft *draft, rk_form_room *room, unsigned index, const 
     }
   }
   if (element_count > INT32_MAX || tensor->rank > INT32_MAX) {
-    rk_draft_refuse(draft, index, RK_DRAFT_LARGE);
-    return;
+    return RK_DRAFT_LARGE;
   }
   if (tensor->data == NULL && element_count != 0) {
-    rk_draft_refuse(draft, index, RK_DRAFT_NULL);
-    return;
+    return RK_DRAFT_NULL;
   }
   size_t names_size = 0;
   const size_t names_count = tensor->names != NULL ? tensor->rank : 0;
   for (size_t i = 0; i < names_count; i++) {
     if (tensor->names[i] == NULL) {
-      rk_draft_refuse(draft, index, RK_DRAFT_NULL_ITEM);
-      return;
+      return RK_DRAFT_NULL_ITEM;
     }
     names_size += strlen(tensor->names[i]);
   }
@@ -244,11 +222,11 @@ void rk_draft_tensor(rk_draft *draft, rk_form_room *room, unsigned index, const 
   } *form = take(room, 1, sizeof *form);
   text_column names;
   if (form == NULL) {
-    rk_draft_refuse(draft, index, RK_DRAFT_MEMORY);
-    return;
+    return RK_DRAFT_MEMORY;
   }
-  if (!open_texts(draft, room, index, &names, names_count, names_size)) {
-    return;
+  const rk_draft_problem problem = open_texts(room, &names, names_count, names_size);
+  if (problem != RK_DRAFT_SOUND) {
+    return problem;
   }
   for (size_t i = 0; i < names_count; i++) {
     put_text(&names, tensor->names[i]);
@@ -275,7 +253,8 @@ void rk_draft_tensor(rk_draft *draft, rk_form_room *room, unsigned index, const 
   form->fields[2] =
       set_children(set(&form->buffer, 1, 2, &form->union_offset, NULL), form->union_children, TENSOR_TYPES);
   form->buffer.buffers[0] = &form->type;
-  rk_draft_add_array(draft, index, set_struct(&form->whole, 1, form->fields, 3));
+  *array = set_struct(&form->whole, 1, form->fields, 3);
+  return RK_DRAFT_SOUND;
 }
 
 /* AnnotationInfo structs being filled: id, label, color, the last two nullable. */
@@ -290,18 +269,16 @@ typedef struct info_column {
   size_t count;
 } info_column;
 
-static bool open_infos(rk_draft *draft, rk_form_room *room, unsigned index, info_column *column, size_t count,
-                       size_t text_size)
+static rk_draft_problem open_infos(rk_form_room *room, info_column *column, size_t count, size_t text_size)
 {
   *column = (info_column){.id = take(room, count, sizeof(uint16_t)),
                           .color = take(room, count, sizeof(uint32_t)),
                           .label_bits = take(room, count / 8 + 1, 1),
                           .color_bits = take(room, count / 8 + 1, 1)};
   if (column->id == NULL || column->color == NULL || column->label_bits == NULL || column->color_bits == NULL) {
-    rk_draft_refuse(draft, index, RK_DRAFT_MEMORY);
-    return false;
+    return RK_DRAFT_MEMORY;
   }
-  return open_texts(draft, room, index, &column->texts, count, text_size);
+  return open_texts(room, &column->texts, count, text_size);
 }
 
 static void put_info(info_column *column, const rk_annotation_info *info)
@@ -333,19 +310,15 @@ static struct ArrowArray *close_infos(info_column *column)
   return set_struct(&column->whole, column->count, column->fields, 3);
 }
 
-void rk_draft_classes(rk_draft *draft, rk_form_room *room, unsigned index, const rk_class_description *classes,
-                      size_t count, bool required)
+static rk_draft_problem class_descriptions(rk_form_room *room, const rk_class_description *classes, size_t count,
+                                           const struct ArrowArray **array)
 {
-  if (!rk_draft_check(draft, index, classes, count, count, required)) {
-    return;
-  }
   size_t keypoint_count = 0, pair_count = 0, text_size = 0, keypoint_text_size = 0;
   for (size_t i = 0; i < count; i++) {
     const rk_class_description *class = &classes[i];
     if ((class->keypoint_annotations == NULL && class->keypoint_annotations_count != 0) ||
         (class->keypoint_connections == NULL && class->keypoint_connections_count != 0)) {
-      rk_draft_refuse(draft, index, RK_DRAFT_NULL_ITEM);
-      return;
+      return RK_DRAFT_NULL_ITEM;
     }
     keypoint_count += class->keypoint_annotations_count;
     pair_count += class->keypoint_connections_count;
@@ -356,8 +329,7 @@ void rk_draft_classes(rk_draft *draft, rk_form_room *room, unsigned index, const
     }
   }
   if (count > INT32_MAX || keypoint_count > INT32_MAX || pair_count > INT32_MAX) {
-    rk_draft_refuse(draft, index, RK_DRAFT_LARGE);
-    return;
+    return RK_DRAFT_LARGE;
   }
 
   struct form {
@@ -371,12 +343,14 @@ void rk_draft_classes(rk_draft *draft, rk_form_room *room, unsigned index, const
   int32_t *pair_offsets = take(room, count + 1, sizeof *pair_offsets);
   uint16_t *firsts = take(room, pair_count, sizeof *firsts), *seconds = take(room, pair_count, sizeof *seconds);
   if (form == NULL || keypoint_offsets == NULL || pair_offsets == NULL || firsts == NULL || seconds == NULL) {
-    rk_draft_refuse(draft, index, RK_DRAFT_MEMORY);
-    return;
+    return RK_DRAFT_MEMORY;
   }
-  if (!open_infos(draft, room, index, &form->infos, count, text_size) ||
-      !open_infos(draft, room, index, &form->keypoint_infos, keypoint_count, keypoint_text_size)) {
-    return;
+  rk_draft_problem problem = open_infos(room, &form->infos, count, text_size);
+  if (problem == RK_DRAFT_SOUND) {
+    problem = open_infos(room, &form->keypoint_infos, keypoint_count, keypoint_text_size);
+  }
+  if (problem != RK_DRAFT_SOUND) {
+    return problem;
   }
   size_t pair = 0;
   for (size_t i = 0; i < count; i++) {
@@ -404,5 +378,23 @@ void rk_draft_classes(rk_draft *draft, rk_form_room *room, unsigned index, const
   form->pair_fields[1] = set_struct(&form->descriptions, count, form->description_fields, 3);
   form->list_child[0] = set_struct(&form->pairs, count, form->pair_fields, 2);
   form->list_offsets[1] = (int32_t)count;
-  rk_draft_add_array(draft, index, set_list(&form->list, 1, form->list_offsets, form->list_child));
+  *array = set_list(&form->list, 1, form->list_offsets, form->list_child);
+  return RK_DRAFT_SOUND;
+}
+
+rk_draft_problem rk_form_convert(rk_form_room *room, rk_member kind, const void *values, size_t count,
+                                 const struct ArrowArray **array)
+{
+  switch (kind) {
+  case RK_MEMBER_AXIS_ANGLES:
+    return axis_angles(room, values, count, array);
+  case RK_MEMBER_EDGES:
+    return graph_edges(room, values, count, array);
+  case RK_MEMBER_TENSOR:
+    return tensor_data(room, values, array);
+  case RK_MEMBER_CLASSES:
+    return class_descriptions(room, values, count, array);
+  default:
+    return image_format(room, values, array);
+  }
 }

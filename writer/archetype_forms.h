@@ -2,6 +2,9 @@
 #ifndef RK_WRITER_ARCHETYPE_FORMS_H
 #define RK_WRITER_ARCHETYPE_FORMS_H
 
+#include <stddef.h>
+#include <stdint.h>
+
 #include "format/arena.h"
 #include "rrdkit/types.h"
 #include "writer/archetype_draft.h"
@@ -26,15 +29,9 @@ static inline void rk_form_room_free(rk_form_room *room)
   }
 }
 
-/* Values that are converted; the arrays live in the room. */
-void rk_draft_axis_angles(rk_draft *draft, rk_form_room *room, unsigned index, const rk_axis_angle *values,
-                          size_t count, size_t instances, bool required);
-void rk_draft_edges(rk_draft *draft, rk_form_room *room, unsigned index, const rk_graph_edge *edges, size_t count,
-                    size_t instances, bool required);
-void rk_draft_image_format(rk_draft *draft, rk_form_room *room, unsigned index, const rk_image_format *format,
-                           bool required);
-void rk_draft_tensor(rk_draft *draft, rk_form_room *room, unsigned index, const rk_tensor_data *tensor, bool required);
-void rk_draft_classes(rk_draft *draft, rk_form_room *room, unsigned index, const rk_class_description *classes,
-                      size_t count, bool required);
+/* Converts `count` values (a tensor, an image format: one) of a kind RK_MEMBER_AXIS_ANGLES ... RK_MEMBER_IMAGE_FORMAT.
+ * The array lives in the room and may refer to the values. */
+rk_draft_problem rk_form_convert(rk_form_room *room, rk_member kind, const void *values, size_t count,
+                                 const struct ArrowArray **array);
 
 #endif
