@@ -9,7 +9,8 @@ typedef struct rk_manifest rk_manifest;
 
 /* A manifest under construction for one store (its texts are copied). NULL when memory is short. */
 rk_manifest *rk_manifest_new(rk_store_kind kind, const char *application_id, const char *recording_id);
-/* Notes a chunk that was written: byte_offset and byte_size are of its ArrowMsg protobuf (past the frame header). */
+/* Notes a chunk that was written: byte_offset and byte_size are of its ArrowMsg protobuf (past the frame header). After
+ * RK_ERR_NO_MEMORY or RK_ERR_LIMIT the manifest is only good for rk_manifest_free. */
 rk_status rk_manifest_add(rk_manifest *manifest, const rk_chunk *chunk, uint64_t byte_offset, uint64_t byte_size,
                           uint64_t uncompressed_size);
 void rk_manifest_free(rk_manifest *manifest);

@@ -177,7 +177,8 @@ static rk_status run(merge *m, rk_error *error)
       return status;
     }
   }
-  status = emit_rest(m, RK_STORE_RECORDING, error);
+  status = emit_rest(m, RK_STORE_BLUEPRINT, error); /* none, unless the caller had begun to read */
+  status = status == RK_OK ? emit_rest(m, RK_STORE_RECORDING, error) : status;
   status = status == RK_OK ? rk_merge_file_finish(&m->file, error) : status;
   return status == RK_OK && !report(m, rows_done, rows_done) ? RK_END : status;
 }

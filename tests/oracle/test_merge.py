@@ -323,6 +323,17 @@ def test_sdk_files(directory):
     check_compares(directory, out, theirs)
 
 
+def test_no_rows(directory):
+    """A recording without rows stays a recording that Rerun verifies."""
+    path = os.path.join(directory, "empty.rrd")
+    write_dictionaries(path)
+    out = merge(os.path.join(directory, "empty_out.rrd"), path, options=["--entity=/nothing"])
+    assert manifests(out)[(1, "oracle_merge", "words")][2].num_rows == 0
+    run(RERUN, "rrd", "verify", out)
+    run(RERUN, "rrd", "print", "--footers=true", out)
+    check_same(out, merge(os.path.join(directory, "empty_again.rrd"), out))
+
+
 def test_dictionaries(directory):
     path = os.path.join(directory, "words.rrd")
     expected = write_dictionaries(path)
@@ -363,7 +374,7 @@ def test_examples(directory):
 
 
 def main():
-    for test in (test_sdk_files, test_dictionaries, test_examples):
+    for test in (test_sdk_files, test_no_rows, test_dictionaries, test_examples):
         with tempfile.TemporaryDirectory() as directory:
             test(directory)
         print(f"{test.__name__}: ok")
