@@ -283,13 +283,14 @@ rk_status rk_merge_chunk_append(rk_merge_chunk *chunk, const rk_row_ref *ref)
     chunk->first_key = ref->key_ns;
     chunk->first_id = ref->row_id;
     chunk->span = (rk_merge_chunk_span){
-        .writer = writer, .first_row = ref->row_number, .min_key = ref->key_ns, .max_key = ref->key_ns};
+        .writer = writer, .first_row = ref->row_number, .min_key = ref->stored_key_ns, .max_key = ref->stored_key_ns};
   }
   if (chunk->span.writer != writer) {
     chunk->span.writer = 0;
   }
-  chunk->span.min_key = ref->key_ns < chunk->span.min_key ? ref->key_ns : chunk->span.min_key;
-  chunk->span.max_key = ref->key_ns > chunk->span.max_key ? ref->key_ns : chunk->span.max_key;
+  const int64_t stored = ref->stored_key_ns;
+  chunk->span.min_key = stored < chunk->span.min_key ? stored : chunk->span.min_key;
+  chunk->span.max_key = stored > chunk->span.max_key ? stored : chunk->span.max_key;
   chunk->size += RK_TUID_SIZE + 8 * chunk->timeline_count;
   for (size_t i = 0; i < from->component_count; i++) {
     const rk_chunk_component *component = &from->components[i];

@@ -60,6 +60,7 @@ typedef struct rk_row_ref {
   int64_t row;         /* in the chunk's arrays; successive rows of a chunk need not be neighbours */
   rk_tuid row_id;
   int64_t key_ns;
+  int64_t stored_key_ns; /* the same before clamping: what a seal speaks of */
   bool is_static;
   const rk_store *store;
   const char *entity_path; /* interned: one pointer per path in this reader */

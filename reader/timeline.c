@@ -493,6 +493,7 @@ rk_status rk_reader_next_ref(rk_reader *reader, rk_row_ref *ref)
                           .row = row,
                           .row_id = id,
                           .key_ns = key,
+                          .stored_key_ns = open->keys[row],
                           .is_static = open->chunk.timeline_count == 0,
                           .store = open->store,
                           .entity_path = open->entity_path,

@@ -938,6 +938,36 @@ static void test_value_size(void **state)
   rk_arena_free(&arena);
 }
 
+/* A writer whose times step back: the order is its own, the times stay as stored, and the seals speak of these. */
+static void test_times_that_step_back(void **state)
+{
+  (void)state;
+  rk_buffer input = new_recording();
+  put_info(&input, &recording_id, 7);
+  const chunk_recipe recipes[] = {
+      {"/a", 7, 0, 5, 1000, 10, {AT(1000, 10)}, {NOTE(0, 0)}},
+      {"/b", 7, 5, 5, 500, 10, {AT(500, 10)}, {NOTE(0, 0)}},
+      {"/a", 7, 10, 5, 1020, 10, {AT(1020, 10)}, {NOTE(0, 0)}},
+  };
+  for (size_t i = 0; i < sizeof recipes / sizeof *recipes; i++) {
+    put_chunk(&input, &recording_id, &recipes[i]);
+  }
+  size_t before, after;
+  rk_buffer rows = describe(&input, 1, NULL, &before);
+  rk_buffer once = merge_all(&input, 1, NULL);
+  rk_buffer rows_after = describe(&once, 1, NULL, &after);
+  assert_int_equal(before, 15);
+  assert_int_equal(after, before);
+  assert_string_equal((const char *)rows.data, (const char *)rows_after.data);
+  rk_buffer twice = merge_all(&once, 1, NULL);
+  assert_same(&once, &twice);
+  rk_buffer_free(&input);
+  rk_buffer_free(&rows);
+  rk_buffer_free(&once);
+  rk_buffer_free(&rows_after);
+  rk_buffer_free(&twice);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -957,6 +987,7 @@ int main(void)
       cmocka_unit_test(test_short_writes),
       cmocka_unit_test(test_progress),
       cmocka_unit_test(test_value_size),
+      cmocka_unit_test(test_times_that_step_back),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
