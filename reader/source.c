@@ -11,7 +11,6 @@
 
 #include "format/bytes.h"
 #include "format/error.h"
-#include "format/utf8.h"
 
 #define COPY_SIZE ((size_t)1 << 18)
 
@@ -69,17 +68,17 @@ static int temporary_file(void)
 }
 
 /* Copies all of `fd` to a temporary file; *copy is it. */
-static rk_status spool(int fd, int *copy, const char *name, rk_error *error)
+static rk_status spool(int fd, int *copy, rk_error *error)
 {
   uint8_t *block = malloc(COPY_SIZE);
   if (!block) {
-    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read %s", name);
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
   }
   *copy = temporary_file();
   if (*copy < 0) {
     const int failed = errno;
     free(block);
-    return rk_fail_errno(error, failed, "cannot make a temporary file for %s", name);
+    return rk_fail_errno(error, failed, "cannot make a temporary file");
   }
   rk_status status = RK_OK;
   for (;;) {
@@ -88,11 +87,11 @@ static rk_status spool(int fd, int *copy, const char *name, rk_error *error)
       break;
     }
     if (n < 0) {
-      status = rk_fail_errno(error, errno, "cannot read %s", name);
+      status = rk_fail_errno(error, errno, "cannot read");
       break;
     }
     if (!write_all(*copy, block, (size_t)n)) {
-      status = rk_fail_errno(error, errno, "cannot write a temporary file for %s", name);
+      status = rk_fail_errno(error, errno, "cannot write a temporary file");
       break;
     }
   }
@@ -105,35 +104,35 @@ static rk_status spool(int fd, int *copy, const char *name, rk_error *error)
 }
 
 /* Checks `fd`, copies what is not a regular file, and takes over the descriptor if that succeeds and `owned`. */
-static rk_status adopt(rk_source *source, int fd, bool owned, const char *name, rk_error *error)
+static rk_status adopt(rk_source *source, int fd, bool owned, rk_error *error)
 {
   struct stat info;
   if (fstat(fd, &info) != 0) {
-    return rk_fail_errno(error, errno, "cannot read %s", name);
+    return rk_fail_errno(error, errno, "cannot read");
   }
   if (S_ISDIR(info.st_mode)) {
-    return rk_fail_errno(error, EISDIR, "cannot read %s", name);
+    return rk_fail_errno(error, EISDIR, "cannot read");
   }
   int use = fd;
   if (!S_ISREG(info.st_mode)) {
-    const rk_status status = spool(fd, &use, name, error);
+    const rk_status status = spool(fd, &use, error);
     if (status) {
       return status;
     }
   } else if (!owned) {
     use = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     if (use < 0) {
-      return rk_fail_errno(error, errno, "cannot read %s", name);
+      return rk_fail_errno(error, errno, "cannot read");
     }
   }
   uint8_t *window = malloc(RK_SOURCE_PEEK_MAX);
   rk_status status = RK_OK;
   if (!window) {
-    status = rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read %s", name);
+    status = rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
   } else if (use != fd && fstat(use, &info) != 0) {
-    status = rk_fail_errno(error, errno, "cannot read %s", name);
+    status = rk_fail_errno(error, errno, "cannot read");
   } else if (info.st_size <= 0) {
-    status = rk_fail(error, RK_ERR_TRUNCATED, 0, "%s is empty", name);
+    status = rk_fail(error, RK_ERR_TRUNCATED, 0, "the input is empty");
   }
   if (status) {
     free(window);
@@ -153,18 +152,16 @@ rk_status rk_source_open(rk_source *source, const char *path, rk_error *error)
 {
   *source = (rk_source){.fd = -1};
   if (strcmp(path, "-") == 0) {
-    return adopt(source, STDIN_FILENO, false, "standard input", error);
+    return adopt(source, STDIN_FILENO, false, error);
   }
-  char name[160];
-  rk_escape(name, sizeof name, path, strlen(path));
   int fd;
   do {
     fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
   } while (fd < 0 && errno == EINTR);
   if (fd < 0) {
-    return rk_fail_errno(error, errno, "cannot open %s", name);
+    return rk_fail_errno(error, errno, "cannot open");
   }
-  const rk_status status = adopt(source, fd, true, name, error);
+  const rk_status status = adopt(source, fd, true, error);
   if (status) {
     (void)close(fd);
   }
