@@ -275,7 +275,7 @@ static inline void remove_entries(const char *directory)
   DIR *entries = opendir(directory);
   for (struct dirent *entry; entries != NULL && (entry = readdir(entries)) != NULL;) {
     if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-      char path[512];
+      char path[4096];
       snprintf(path, sizeof path, "%s/%s", directory, entry->d_name);
       if (unlink(path) != 0) {
         remove_entries(path);

@@ -502,12 +502,12 @@ static void test_components(void **state)
   }
   assert_null(rk_component_builtin("Points3D:nothing"));
   assert_null(rk_component_builtin(NULL));
-  for (size_t i = 0; i < rk_builtin_component_count; i++) {
+  for (size_t i = 0; i < RK_BUILTIN_COMPONENT_COUNT; i++) {
     const rk_component *component = rk_component_at_index(i);
     assert_non_null(component);
-    assert_ptr_equal(component, rk_component_builtin(rk_builtin_components[i].name));
+    assert_ptr_equal(component, rk_component_builtin(rk_builtin_component_at(i).name));
   }
-  assert_null(rk_component_at_index(rk_builtin_component_count));
+  assert_null(rk_component_at_index(RK_BUILTIN_COMPONENT_COUNT));
   rk_recording_free(r);
 }
 

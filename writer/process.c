@@ -95,36 +95,39 @@ static void reopen(rk_recording *recording)
   }
 }
 
+/* A writer with nothing yet: the rows, rings and spool of before are the parent's. */
+static void begin_anew(rk_recording *recording)
+{
+  rk_threads_forget_after_fork(recording);
+  for (size_t i = 0; i < recording->rings.count; i++) {
+    free(recording->rings.items[i]); /* the mapping was not inherited (MADV_DONTFORK) */
+  }
+  recording->rings.count = 0;
+  recording->ring_count = 0;
+  memset(recording->builtin_defined, 0, sizeof recording->builtin_defined);
+  if (recording->definitions_fd >= 0) {
+    close(recording->definitions_fd);
+    recording->definitions_fd = -1;
+  }
+  reopen(recording);
+  __atomic_store_n(&recording->serial, rk_process_serial(), __ATOMIC_RELEASE);
+}
+
 static void after_fork_child(void)
 {
   for (rk_recording *recording = list; recording != NULL; recording = recording->next) {
-    pthread_mutex_init(&recording->close_mutex, NULL);
-    pthread_mutex_init(&recording->mutex, NULL);
-    pthread_mutex_init(&recording->append_mutex, NULL);
+    pthread_mutex_init(&recording->append_mutex, NULL); /* may have been held by a thread that is no more */
     pthread_mutex_init(&recording->background_mutex, NULL);
     pthread_cond_init(&recording->background_wake, NULL);
     recording->background_runs = false;
     recording->background_stops = false;
     recording->background_error = (rk_error){0};
     __atomic_store_n(&recording->references, 1, __ATOMIC_RELAXED);
-    if (recording->closed) {
-      continue;
+    if (!recording->closed) {
+      begin_anew(recording);
     }
-    rk_threads_forget_after_fork(recording);
-    for (size_t i = 0; i < recording->rings.count; i++) {
-      free(recording->rings.items[i]); /* the mapping was not inherited (MADV_DONTFORK), the files are the parent's */
-    }
-    recording->rings.count = 0;
-    recording->ring_count = 0;
-    memset(recording->builtin_defined, 0, sizeof recording->builtin_defined);
-    if (recording->definitions_fd >= 0) {
-      close(recording->definitions_fd);
-      recording->definitions_fd = -1;
-    }
-    reopen(recording);
-    __atomic_store_n(&recording->serial, rk_process_serial(), __ATOMIC_RELEASE);
   }
-  pthread_mutex_init(&list_mutex, NULL);
+  after_fork_parent(); /* what this thread locked before the fork */
 }
 
 static void register_handlers(void)

@@ -1,0 +1,379 @@
+/* Many processes on one recording, forks, exits, deaths, and appends that the system refuses. Apart from the tests of
+ * threads because the thread sanitizer does not follow threads into a child. */
+#include "tests/stamps.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+
+static void wait_for(pid_t child)
+{
+  int status = 0;
+  assert_int_equal(waitpid(child, &status, 0), child);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void test_processes(void **state)
+{
+  const scene *s = *state;
+  pid_t children[4];
+  for (uint32_t p = 0; p < 4; p++) {
+    children[p] = fork();
+    if (children[p] == 0) { /* all race to create it */
+      rk_recording *recording = open_at(s->path, &(rk_recording_options){.recording_id = "shared"});
+      run_threads(recording, 4 * p, 4, 1000);
+      _exit(rk_recording_close(recording) == RK_OK ? 0 : 1);
+    }
+  }
+  for (int p = 0; p < 4; p++) {
+    wait_for(children[p]);
+  }
+  static tally t;
+  appended *file = read_tally(s->path, &t);
+  assert_int_equal(t.rows, 4 * 4 * 1000);
+  assert_int_equal(file->writer_count, 17);
+  assert_string_equal(file->recording_id, "shared");
+  free(file);
+  assert_int_not_equal(access(s->spool, F_OK), 0);
+  assert_int_equal(count_entries(s->directory, ""), 1);
+}
+
+/* A forked child goes on with the handle as a writer of its own; the parent's rows stay the parent's. */
+static void test_fork(void **state)
+{
+  const scene *s = *state;
+  rk_recording *recording = open_at(s->path, &(rk_recording_options){.flush_age_ns = 60000000000});
+  const rk_entity *entity = rk_entity_at(recording, "parent");
+  rk_time_set_sequence(recording, "step", 1);
+  for (uint32_t i = 0; i < 100; i++) {
+    log_stamp(recording, entity, 0, i, 0);
+  }
+  pid_t children[3];
+  for (uint32_t c = 0; c < 3; c++) {
+    children[c] = fork();
+    if (children[c] == 0) {
+      char name[32];
+      snprintf(name, sizeof name, "child/%u", (unsigned)c);
+      for (uint32_t i = 0; i < 50; i++) {
+        log_stamp(recording, rk_entity_at(recording, name), 1 + c, i, 0);
+      }
+      run_threads(recording, 10 + c, 1, 100);
+      if (c == 0) {
+        exit(0); /* without close: process exit drains */
+      }
+      _exit(rk_recording_close(recording) == RK_OK ? 0 : 1);
+    }
+  }
+  const pid_t silent = fork();
+  if (silent == 0) {
+    exit(0); /* never logged: nothing of the parent's may be written or removed */
+  }
+  for (int c = 0; c < 3; c++) {
+    wait_for(children[c]);
+  }
+  wait_for(silent);
+  for (uint32_t i = 100; i < 200; i++) {
+    log_stamp(recording, entity, 0, i, 0);
+  }
+  assert_int_equal(rk_recording_close(recording), RK_OK);
+  rk_recording_free(recording);
+  static tally t;
+  appended *file = read_tally(s->path, &t);
+  assert_int_equal(t.next[0], 200);
+  for (uint32_t c = 0; c < 3; c++) {
+    assert_int_equal(t.next[1 + c], 50);
+    assert_int_equal(t.next[10 + c], 100);
+  }
+  assert_int_equal(file->writer_count, 1 + 3 * 2);
+  size_t ours = 0;
+  for (size_t i = 0; i < file->writer_count; i++) {
+    ours += file->writers[i].pid == getpid();
+  }
+  assert_int_equal(ours, 1);
+  free(file);
+  assert_int_not_equal(access(s->spool, F_OK), 0);
+}
+
+#ifndef __SANITIZE_ADDRESS__ /* the sanitizer's own allocator stays locked in a child forked while it was in use */
+/* Forking while other threads log: the child inherits no held lock. */
+static void test_fork_meanwhile(void **state)
+{
+  const scene *s = *state;
+  rk_recording *recording = open_at(s->path, &(rk_recording_options){.flush_age_ns = 2000000});
+  pthread_t ids[2];
+  job jobs[2];
+  for (uint32_t i = 0; i < 2; i++) {
+    jobs[i] = (job){.recording = recording, .logger = i, .count = 20000};
+    assert_int_equal(pthread_create(&ids[i], NULL, run, &jobs[i]), 0);
+  }
+  for (uint32_t c = 0; c < 10; c++) {
+    const pid_t child = fork();
+    if (child == 0) {
+      alarm(60);
+      char name[32];
+      snprintf(name, sizeof name, "child/%u", (unsigned)c);
+      log_stamp(recording, rk_entity_at(recording, name), 100 + c, 0, 0);
+      _exit(rk_recording_flush(recording) == RK_OK ? 0 : 1);
+    }
+    wait_for(child);
+  }
+  for (uint32_t i = 0; i < 2; i++) {
+    pthread_join(ids[i], NULL);
+  }
+  rk_recording_free(recording);
+  static tally t;
+  free(read_tally(s->path, &t));
+  assert_int_equal(t.rows, 2 * 20000 + 10);
+}
+
+#endif
+
+static bool locked(const char *path, short type)
+{
+  const int fd = open(path, O_RDWR);
+  assert_true(fd >= 0);
+  struct flock lock = {.l_type = type, .l_whence = SEEK_SET};
+  const bool free_now = fcntl(fd, F_OFD_SETLK, &lock) == 0;
+  close(fd);
+  return !free_now;
+}
+
+/* A child that lives on does not keep its dead parent looking alive. */
+static void test_locks(void **state)
+{
+  const scene *s = *state;
+  int ready[2], go[2];
+  assert_int_equal(pipe(ready), 0);
+  assert_int_equal(pipe(go), 0);
+  const pid_t parent = fork();
+  if (parent == 0) {
+    rk_recording *recording = open_at(s->path, &(rk_recording_options){.flush_age_ns = 60000000000});
+    log_stamp(recording, rk_entity_at(recording, "x"), 0, 0, 0);
+    const pid_t grandchild = fork();
+    if (grandchild == 0) {
+      char byte = 0;
+      if (write(ready[1], &byte, 1) == 1 && read(go[0], &byte, 1) == 1) {
+        _exit(0);
+      }
+      _exit(1);
+    }
+    char byte = 0;
+    (void)!write(ready[1], &byte, 1);
+    raise(SIGKILL);
+  }
+  char bytes[2];
+  for (size_t got = 0; got < 2;) {
+    const ssize_t n = read(ready[0], bytes + got, 2 - got);
+    assert_true(n > 0);
+    got += (size_t)n;
+  }
+  int status;
+  assert_int_equal(waitpid(parent, &status, 0), parent);
+  assert_true(WIFSIGNALED(status));
+  DIR *entries = opendir(s->spool);
+  assert_non_null(entries);
+  size_t found = 0;
+  for (struct dirent *entry; (entry = readdir(entries)) != NULL;) {
+    const char *dot = strrchr(entry->d_name, '.');
+    if (dot != NULL && strcmp(dot, ".defs") == 0) {
+      char path[512];
+      snprintf(path, sizeof path, "%s/%s", s->spool, entry->d_name);
+      assert_false(locked(path, F_WRLCK));
+      found++;
+    }
+  }
+  closedir(entries);
+  assert_int_equal(found, 1);
+  assert_true(locked(s->path, F_WRLCK)); /* the grandchild takes part */
+  assert_int_equal(write(go[1], bytes, 1), 1);
+  for (int i = 0; i < 1000 && locked(s->path, F_WRLCK); i++) {
+    usleep(5000);
+  }
+  assert_false(locked(s->path, F_WRLCK));
+  close(ready[0]);
+  close(ready[1]);
+  close(go[0]);
+  close(go[1]);
+}
+
+/* Leaving by exit with the recording open, from the main thread, while another thread waits. */
+static void *sleep_long(void *argument)
+{
+  log_stamp(argument, rk_entity_at(argument, "sleeper"), 1, 0, 0);
+  sleep(600);
+  return NULL;
+}
+
+static void test_exit(void **state)
+{
+  const scene *s = *state;
+  const pid_t child = fork();
+  if (child == 0) {
+    rk_recording *recording = open_at(s->path, &(rk_recording_options){.flush_age_ns = 60000000000});
+    pthread_t sleeper;
+    if (pthread_create(&sleeper, NULL, sleep_long, recording) != 0) {
+      abort();
+    }
+    usleep(50000);
+    for (uint32_t i = 0; i < 10; i++) {
+      log_stamp(recording, rk_entity_at(recording, "x"), 0, i, 0);
+    }
+    exit(0);
+  }
+  wait_for(child);
+  static tally t;
+  free(read_tally(s->path, &t));
+  assert_int_equal(t.next[0], 10);
+  assert_int_equal(t.next[1], 1);
+  assert_int_not_equal(access(s->spool, F_OK), 0);
+}
+
+/* ---- Refused appends ---- */
+
+/* The system refuses to let the file grow: rows stay in their ring, the error is told, and go out when there is room.
+ */
+static void test_file_limit(void **state)
+{
+  const scene *s = *state;
+  const pid_t child = fork();
+  if (child == 0) {
+    signal(SIGXFSZ, SIG_IGN);
+    rk_recording *recording = open_at(
+        s->path,
+        &(rk_recording_options){.ring_size = 65536, .compression = RK_COMPRESSION_NONE, .flush_age_ns = 60000000000});
+    rk_recording_flush(recording);
+    struct stat info;
+    stat(s->path, &info);
+    const struct rlimit tight = {.rlim_cur = (rlim_t)info.st_size + 8192, .rlim_max = RLIM_INFINITY};
+    struct rlimit before;
+    getrlimit(RLIMIT_FSIZE, &before);
+    const rk_entity *entity = rk_entity_at(recording, "x");
+    for (uint32_t i = 0; i < 40; i++) {
+      log_stamp(recording, entity, 0, i, 1000);
+    }
+    setrlimit(RLIMIT_FSIZE, &tight);
+    rk_error error;
+    if (rk_recording_flush(recording) != RK_ERR_IO) {
+      _exit(1);
+    }
+    rk_recording_error(recording, &error);
+    if (error.status != RK_ERR_IO || error.sys_errno == 0) {
+      _exit(2);
+    }
+    struct stat after;
+    stat(s->path, &after);
+    if (after.st_size != info.st_size) { /* alone: the torn record was taken back */
+      _exit(3);
+    }
+    setrlimit(RLIMIT_FSIZE, &before);
+    rk_recording_clear_error(recording);
+    rk_recording_error(recording, &error);
+    if (error.status != RK_OK) {
+      _exit(4);
+    }
+    for (uint32_t i = 40; i < 100; i++) {
+      log_stamp(recording, entity, 0, i, 1000);
+    }
+    _exit(rk_recording_close(recording) == RK_OK ? 0 : 5);
+  }
+  wait_for(child);
+  static tally t;
+  free(read_tally(s->path, &t));
+  assert_int_equal(t.rows, 100);
+}
+
+/* The same with another participant, at a limit that is a page boundary: the torn record becomes a filler. */
+static void test_file_limit_shared(void **state)
+{
+  const scene *s = *state;
+  rk_recording *other = open_at(s->path, &(rk_recording_options){.recording_id = "shared"});
+  assert_int_equal(rk_recording_flush(other), RK_OK);
+  const pid_t child = fork();
+  if (child == 0) {
+    signal(SIGXFSZ, SIG_IGN);
+    struct stat info;
+    stat(s->path, &info);
+    const struct rlimit tight = {.rlim_cur = ((rlim_t)info.st_size + 8191) / 4096 * 4096, .rlim_max = RLIM_INFINITY};
+    struct rlimit before;
+    getrlimit(RLIMIT_FSIZE, &before);
+    rk_recording *recording =
+        open_at(s->path, &(rk_recording_options){.compression = RK_COMPRESSION_NONE, .flush_age_ns = 60000000000});
+    for (uint32_t i = 0; i < 40; i++) {
+      log_stamp(recording, rk_entity_at(recording, "x"), 0, i, 1000);
+    }
+    setrlimit(RLIMIT_FSIZE, &tight);
+    if (rk_recording_flush(recording) != RK_ERR_IO) {
+      _exit(1);
+    }
+    setrlimit(RLIMIT_FSIZE, &before);
+    _exit(rk_recording_close(recording) == RK_OK ? 0 : 2);
+  }
+  wait_for(child);
+  log_stamp(other, rk_entity_at(other, "y"), 1, 0, 0);
+  assert_int_equal(rk_recording_close(other), RK_OK);
+  rk_recording_free(other);
+  static tally t;
+  appended *file = read_tally(s->path, &t);
+  assert_int_equal(t.next[0], 40);
+  assert_int_equal(t.next[1], 1);
+  assert_int_equal(file->filler_count, 1);
+  free(file);
+}
+
+/* Nothing can be appended and the ring is full: the row is refused, and nothing that was accepted is lost. */
+static void test_full_ring(void **state)
+{
+  const scene *s = *state;
+  const pid_t child = fork();
+  if (child == 0) {
+    signal(SIGXFSZ, SIG_IGN);
+    rk_recording *recording =
+        open_at(s->path, &(rk_recording_options){.ring_size = 65536, .flush_age_ns = 60000000000});
+    rk_recording_flush(recording);
+    const rk_entity *entity = rk_entity_at(recording, "x");
+    log_stamp(recording, entity, 0, 0, 0);
+    struct stat info;
+    stat(s->path, &info);
+    struct rlimit before;
+    getrlimit(RLIMIT_FSIZE, &before);
+    const struct rlimit tight = {.rlim_cur = (rlim_t)info.st_size, .rlim_max = RLIM_INFINITY};
+    setrlimit(RLIMIT_FSIZE, &tight);
+    const rk_component *component = rk_component_at(recording, "stamp", "C", NULL, NULL);
+    uint32_t next = 1;
+    rk_status status = RK_OK;
+    for (; next < 10000; next++) {
+      const stamp head = {.logger = 0, .number = next, .check = check_of(0, next, 0)};
+      const rk_cell cell = {.component = component, .count = sizeof head, .values = &head};
+      status = rk_log(recording, entity, &cell, 1);
+      if (status != RK_OK) {
+        break;
+      }
+    }
+    if (status != RK_ERR_IO) {
+      _exit(1);
+    }
+    setrlimit(RLIMIT_FSIZE, &before);
+    log_stamp(recording, entity, 0, next, 0);
+    _exit(rk_recording_close(recording) == RK_OK ? 0 : 2);
+  }
+  wait_for(child);
+  static tally t;
+  free(read_tally(s->path, &t));
+  assert_true(t.rows > 500); /* without gaps, as the walk has checked */
+}
+
+int main(void)
+{
+#define IN_SCENE(test) cmocka_unit_test_setup_teardown(test, scene_begin, scene_end)
+  const struct CMUnitTest tests[] = {
+      IN_SCENE(test_processes),      IN_SCENE(test_fork),
+#ifndef __SANITIZE_ADDRESS__
+      IN_SCENE(test_fork_meanwhile),
+#endif
+      IN_SCENE(test_locks),          IN_SCENE(test_exit), IN_SCENE(test_file_limit), IN_SCENE(test_file_limit_shared),
+      IN_SCENE(test_full_ring),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
