@@ -16,7 +16,9 @@ const uint8_t rk_spool_ring_magic[RK_SPOOL_MAGIC_SIZE] = {0x89, 'R', 'K', 'R', '
 static_assert(offsetof(rk_ring_header, tag) == 12 && offsetof(rk_ring_header, size) == 16 &&
                   offsetof(rk_ring_header, announced) == 44 && offsetof(rk_ring_header, head) == 64 &&
                   offsetof(rk_ring_header, tail) == 128 && offsetof(rk_ring_header, intent_begin) == 144 &&
-                  offsetof(rk_ring_header, intent_row_count) == 164,
+                  offsetof(rk_ring_header, intent_row_count) == 164 &&
+                  offsetof(rk_ring_header, intent_file_offset) == 168 &&
+                  offsetof(rk_ring_header, intent_chunk_number) == 176,
               "the ring header's layout is part of SPEC.md");
 
 void rk_spool_definition_encode(rk_buffer *out, const rk_spool_definition *definition)
@@ -99,6 +101,9 @@ rk_status rk_ring_header_check(const rk_ring_header *header, uint64_t file_size,
   const uint64_t head = header->head, tail = header->tail;
   if (tail > head || head - tail > size || head % 8 != 0 || tail % 8 != 0) {
     return rk_fail(error, RK_ERR_CORRUPT, offsetof(rk_ring_header, head), "ring file with impossible positions");
+  }
+  if (rk_ring_intent_in_force(header) && (header->intent_end > head || header->intent_end % 8 != 0)) {
+    return rk_fail(error, RK_ERR_CORRUPT, offsetof(rk_ring_header, intent_end), "ring file with an impossible intent");
   }
   return RK_OK;
 }

@@ -76,12 +76,21 @@ typedef struct rk_ring_header {
   uint32_t chunk_number; /* 136: of the first chunk after `tail` */
   uint32_t reserved_c;
   /* The drain's intent, complete before the first append: rows in [intent_begin, intent_end) are being appended as
-   * chunks numbered from chunk_number on. In force while intent_begin == tail. */
-  uint64_t intent_begin;     /* 144 */
-  uint64_t intent_end;       /* 152 */
-  uint32_t intent_first_row; /* 160 */
-  uint32_t intent_row_count; /* 164 */
+   * chunks numbered from intent_chunk_number on, all behind intent_file_offset. In force while intent_begin == tail <
+   * intent_end; chunk_number may then be ahead already. */
+  uint64_t intent_begin;        /* 144 */
+  uint64_t intent_end;          /* 152 */
+  uint32_t intent_first_row;    /* 160 */
+  uint32_t intent_row_count;    /* 164 */
+  uint64_t intent_file_offset;  /* 168: size of the recording before the first append */
+  uint32_t intent_chunk_number; /* 176 */
 } rk_ring_header;
+
+/* Whether a drain was cut off: some of the chunks of [tail, intent_end) may be in the recording. */
+static inline bool rk_ring_intent_in_force(const rk_ring_header *header)
+{
+  return header->intent_begin == header->tail && header->intent_end > header->tail;
+}
 
 /* Checks a ring file's header against the file's size. RK_ERR_NOT_RRD (magic), RK_ERR_UNSUPPORTED (version),
  * RK_ERR_CORRUPT. */

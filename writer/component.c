@@ -177,7 +177,8 @@ static const rk_component *define(rk_recording *recording, const char *name, con
   }
   rk_buffer_free(&text);
   if (made == NULL || made->name == NULL || made->type == NULL || made->item == NULL ||
-      (archetype != NULL && made->archetype == NULL) || (component_type != NULL && made->component_type == NULL)) {
+      (archetype != NULL && made->archetype == NULL) || (component_type != NULL && made->component_type == NULL) ||
+      !rk_pointers_reserve(&recording->components) || !rk_map_reserve(&recording->components_by_name)) {
     rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a component");
     return NULL;
   }
@@ -187,11 +188,8 @@ static const rk_component *define(rk_recording *recording, const char *name, con
   if (rk_define_component(recording, made, error) != RK_OK) {
     return NULL;
   }
-  if (!rk_pointers_add(&recording->components, made) ||
-      !rk_map_put(&recording->components_by_name, made->name, strlen(made->name), made)) {
-    rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a component");
-    return NULL;
-  }
+  rk_pointers_add(&recording->components, made);
+  rk_map_put(&recording->components_by_name, made->name, strlen(made->name), made);
   return made;
 }
 

@@ -1,42 +1,136 @@
 /* The drain: rows of a ring become chunks, chunks become records, records are appended, then the ring's tail moves on.
  */
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
-#include "format/bytes.h"
 #include "format/error.h"
-#include "format/frame.h"
-#include "format/messages.h"
-#include "format/seal.h"
-#include "writer/gather.h"
-#include "writer/transpose.h"
+#include "format/spool_drain.h"
+#include "writer/writer_internal.h"
 
-/* The SetStoreInfo frame with which a writer presents itself. */
+struct rk_scratch {
+  rk_scratch *next;
+  rk_drain drain;
+  rk_buffer out;
+};
+
+static rk_scratch *scratch_take(rk_recording *recording)
+{
+  pthread_mutex_lock(&recording->mutex);
+  rk_scratch *scratch = recording->scratches;
+  if (scratch != NULL) {
+    recording->scratches = scratch->next;
+  }
+  pthread_mutex_unlock(&recording->mutex);
+  return scratch != NULL ? scratch : calloc(1, sizeof *scratch);
+}
+
+static void scratch_give(rk_recording *recording, rk_scratch *scratch)
+{
+  rk_drain_trim(&scratch->drain);
+  if (scratch->out.capacity > 2 * RK_RECORD_SIZE) {
+    rk_buffer_free(&scratch->out);
+  }
+  pthread_mutex_lock(&recording->mutex);
+  scratch->next = recording->scratches;
+  recording->scratches = scratch;
+  pthread_mutex_unlock(&recording->mutex);
+}
+
+void rk_scratches_free(rk_recording *recording)
+{
+  for (rk_scratch *scratch = recording->scratches, *next; scratch != NULL; scratch = next) {
+    next = scratch->next;
+    rk_drain_free(&scratch->drain);
+    rk_buffer_free(&scratch->out);
+    free(scratch);
+  }
+  recording->scratches = NULL;
+}
+
+/* ---- What ids stand for: this process's registries ---- */
+
+static const char *entity_path(void *context, uint32_t id)
+{
+  rk_recording *recording = context;
+  pthread_mutex_lock(&recording->mutex);
+  const rk_entity *entity = id < recording->entities.count ? recording->entities.items[id] : NULL;
+  pthread_mutex_unlock(&recording->mutex);
+  return entity == NULL ? NULL : entity->path;
+}
+
+static bool component_at(void *context, uint32_t id, rk_drain_component *out)
+{
+  rk_recording *recording = context;
+  const rk_component *component = NULL;
+  if (id < RK_BUILTIN_COMPONENT_COUNT) {
+    component = rk_component_at_index(id);
+  } else {
+    const size_t at = id - RK_BUILTIN_COMPONENT_COUNT;
+    pthread_mutex_lock(&recording->mutex);
+    component = at < recording->components.count ? recording->components.items[at] : NULL;
+    pthread_mutex_unlock(&recording->mutex);
+  }
+  if (component == NULL) {
+    return false;
+  }
+  *out = (rk_drain_component){.name = component->name,
+                              .archetype = component->archetype,
+                              .component_type = component->component_type,
+                              .item = component->item,
+                              .list = &component->list};
+  return true;
+}
+
+static int timelines_of(void *context, uint32_t id, rk_chunk_timeline *timelines)
+{
+  if (id == 0) {
+    return 0;
+  }
+  rk_recording *recording = context;
+  int count = -1;
+  pthread_mutex_lock(&recording->mutex);
+  if (id <= recording->time_sets.count) {
+    const rk_timeline_set *set = recording->time_sets.items[id - 1];
+    count = (int)set->count;
+    for (uint32_t i = 0; timelines != NULL && i < set->count; i++) {
+      const rk_timeline *timeline = recording->timelines.items[set->timelines[i]];
+      timelines[i] = (rk_chunk_timeline){.name = timeline->name, .kind = timeline->kind};
+    }
+  }
+  pthread_mutex_unlock(&recording->mutex);
+  return count;
+}
+
+static rk_drain_names names_of(rk_recording *recording)
+{
+  return (rk_drain_names){
+      .context = recording, .entity = entity_path, .component = component_at, .timelines = timelines_of};
+}
+
+rk_store_id rk_recording_store(const rk_recording *recording)
+{
+  return (rk_store_id){.kind = RK_STORE_RECORDING,
+                       .application_id = {.data = recording->application_id, .size = strlen(recording->application_id)},
+                       .recording_id = {.data = recording->recording_id, .size = strlen(recording->recording_id)}};
+}
+
 static void put_writer_record(const rk_recording *recording, const rk_ring *ring, rk_buffer *out)
 {
   const char *const host = rk_host_name(), *const boot = rk_boot_id(), *const program = rk_program_name();
-  const rk_store_info info = {.row_id = {.time_ns = (uint64_t)ring->start_ns, .inc = rk_row_inc(ring->tag, 0)},
-                              .store = rk_recording_store(recording),
-                              .source_kind = 1,
-                              .store_version = rk_load_u32(rk_stream_header_bytes + 4),
-                              .has_writer = true,
-                              .writer = {.tag = ring->tag,
-                                         .host = {.data = host, .size = strlen(host)},
-                                         .boot_id = {.data = boot, .size = strlen(boot)},
-                                         .thread = {.data = ring->thread_name, .size = strlen(ring->thread_name)},
-                                         .program = {.data = program, .size = strlen(program)},
-                                         .pid = ring->pid,
-                                         .tid = ring->tid,
-                                         .start_ns = ring->start_ns,
-                                         .clock_monotonic = ring->clock_monotonic,
-                                         .clock_realtime = ring->clock_realtime,
-                                         .clock_offset = recording->clock_offset}};
-  const size_t frame = rk_frame_begin(out, RK_FRAME_SET_STORE_INFO);
-  rk_store_info_encode(out, &info);
-  rk_seal seal = {.writer = ring->tag,
-                  .recording_hash = recording->hash,
-                  .clock_monotonic = ring->clock_monotonic,
-                  .clock_realtime = ring->clock_realtime};
-  rk_seal_frame(out, frame, 0, &seal);
+  const rk_writer_record record = {.tag = ring->tag,
+                                   .host = {.data = host, .size = strlen(host)},
+                                   .boot_id = {.data = boot, .size = strlen(boot)},
+                                   .thread = {.data = ring->thread_name, .size = strlen(ring->thread_name)},
+                                   .program = {.data = program, .size = strlen(program)},
+                                   .pid = ring->pid,
+                                   .tid = ring->tid,
+                                   .start_ns = ring->start_ns,
+                                   .clock_monotonic = ring->clock_monotonic,
+                                   .clock_realtime = ring->clock_realtime,
+                                   .clock_offset = recording->clock_offset};
+  const rk_store_id store = rk_recording_store(recording);
+  rk_writer_frame_encode(out, &store, recording->hash, &record);
 }
 
 /* Writes out->data[0, size) and moves what follows to the front. */
@@ -59,24 +153,29 @@ static rk_status flush_record(rk_recording *recording, rk_ring *ring, rk_buffer 
 static rk_status append_groups(rk_recording *recording, rk_ring *ring, const rk_row_source *source, rk_scratch *scratch,
                                uint32_t *done, rk_error *error)
 {
-  const rk_group *groups = (const rk_group *)(void *)scratch->gathered.groups.data;
+  rk_drain *drain = &scratch->drain;
   rk_buffer *out = &scratch->out;
+  const rk_drain_names names = names_of(recording);
+  rk_drain_target target = {.store = rk_recording_store(recording),
+                            .recording_hash = recording->hash,
+                            .compression = recording->compression,
+                            .tag = ring->tag};
   rk_buffer_reset(out);
   if (!ring->announced) {
     put_writer_record(recording, ring, out);
   }
-  bool damaged = scratch->gathered.damaged;
+  bool failed = false;
   uint32_t encoded = *done;
-  for (; encoded < scratch->gathered.group_count; encoded++) {
+  for (; encoded < drain->group_count; encoded++) {
     const size_t before = out->size;
+    rk_clock_pair(&target.clock_monotonic, &target.clock_realtime);
     const rk_status status =
-        rk_group_encode(recording, ring, source, scratch, &groups[encoded], ring->chunk_number + encoded, &damaged);
+        rk_drain_encode(drain, &names, source, &target, encoded, ring->chunk_number + encoded, out);
     if (status == RK_ERR_NO_MEMORY) {
       return rk_fail(error, status, RK_NO_OFFSET, "no memory to encode a chunk");
     }
     if (status != RK_OK) {
-      damaged = true; /* trying again would not help */
-      out->size = before;
+      failed = true; /* trying again would not help */
     }
     if (out->size > RK_RECORD_SIZE && before > 0) {
       const rk_status written = flush_record(recording, ring, out, before, error);
@@ -93,7 +192,7 @@ static rk_status append_groups(rk_recording *recording, rk_ring *ring, const rk_
     }
   }
   *done = encoded;
-  if (damaged) {
+  if (failed || drain->damaged) {
     const rk_error note = {.status = RK_ERR_CORRUPT,
                            .offset = RK_NO_OFFSET,
                            .message =
@@ -108,13 +207,20 @@ static rk_status drain_pass(rk_recording *recording, rk_ring *ring, uint64_t end
 {
   rk_ring_header *header = ring->header;
   const uint64_t tail = header->tail;
-  const rk_row_source source = {.data = ring->data, .size = ring->size, .begin = tail, .end = end};
-  if (rk_gather(recording, &source, &scratch->gathered) != RK_OK) {
+  rk_drain *drain = &scratch->drain;
+  const rk_row_source source = rk_row_source_ring(ring->data, ring->size, tail, end);
+  const rk_drain_names names = names_of(recording);
+  if (rk_drain_gather(drain, &names, &source) != RK_OK) {
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to drain a ring");
   }
+  if (ring->resume_chunks == 0) {
+    struct stat info; /* not lseek: the position is the append's */
+    header->intent_file_offset = fstat(recording->fd, &info) == 0 ? (uint64_t)info.st_size : 0;
+    header->intent_chunk_number = ring->chunk_number;
+  }
   header->intent_end = end;
-  header->intent_first_row = scratch->gathered.first_row;
-  header->intent_row_count = scratch->gathered.row_count;
+  header->intent_first_row = drain->first_row;
+  header->intent_row_count = drain->row_count;
   __atomic_store_n(&header->intent_begin, tail, __ATOMIC_RELEASE);
   uint32_t done = ring->resume_chunks;
   const rk_status status = append_groups(recording, ring, &source, scratch, &done, error);
@@ -124,31 +230,10 @@ static rk_status drain_pass(rk_recording *recording, rk_ring *ring, uint64_t end
     return status;
   }
   ring->resume_chunks = 0;
-  ring->chunk_number += (uint32_t)scratch->gathered.group_count;
-  header->chunk_number = ring->chunk_number;
+  ring->chunk_number += (uint32_t)drain->group_count;
+  __atomic_store_n(&header->chunk_number, ring->chunk_number, __ATOMIC_RELEASE); /* before the tail */
   __atomic_store_n(&header->tail, end, __ATOMIC_RELEASE);
   return RK_OK;
-}
-
-/* Where a pass that begins at `tail` ends: at a row's end, RK_DRAIN_SIZE on or at `head`. */
-static uint64_t pass_end(const rk_ring *ring, uint64_t tail, uint64_t head)
-{
-  if (head - tail <= RK_DRAIN_SIZE) {
-    return head;
-  }
-  uint64_t end = tail;
-  const rk_row_source source = {.data = ring->data, .size = ring->size, .begin = tail, .end = head};
-  while (end < head) {
-    rk_spool_row row;
-    if (rk_source_row(&source, end, &row) == RK_ERR_CORRUPT) {
-      return head;
-    }
-    if (end != tail && end + row.size - tail > RK_DRAIN_SIZE) {
-      break;
-    }
-    end += row.size;
-  }
-  return end;
 }
 
 rk_status rk_ring_drain_locked(rk_recording *recording, rk_ring *ring, rk_error *error)
@@ -160,16 +245,17 @@ rk_status rk_ring_drain_locked(rk_recording *recording, rk_ring *ring, rk_error 
   if (head == ring->header->tail) {
     return RK_OK;
   }
-  rk_scratch *scratch = rk_scratch_take(recording);
+  rk_scratch *scratch = scratch_take(recording);
   if (scratch == NULL) {
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to drain a ring");
   }
   rk_status status = RK_OK;
   for (uint64_t tail; status == RK_OK && (tail = ring->header->tail) < head;) {
-    const uint64_t end = ring->resume_chunks > 0 ? ring->resume_end : pass_end(ring, tail, head);
+    const rk_row_source source = rk_row_source_ring(ring->data, ring->size, tail, head);
+    const uint64_t end = ring->resume_chunks > 0 ? ring->resume_end : rk_row_source_pass(&source, false);
     status = drain_pass(recording, ring, end, scratch, error);
   }
-  rk_scratch_give(recording, scratch);
+  scratch_give(recording, scratch);
   return status;
 }
 
@@ -183,12 +269,13 @@ rk_status rk_ring_drain(rk_recording *recording, rk_ring *ring, rk_error *error)
 
 rk_status rk_ring_append_row(rk_recording *recording, rk_ring *ring, const uint8_t *row, size_t size, rk_error *error)
 {
-  rk_scratch *scratch = rk_scratch_take(recording);
+  rk_scratch *scratch = scratch_take(recording);
   if (scratch == NULL) {
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to append a row");
   }
-  const rk_row_source source = {.data = row, .size = size, .begin = 0, .end = size};
-  rk_status status = rk_gather(recording, &source, &scratch->gathered);
+  const rk_row_source source = rk_row_source_memory(row, size, 0);
+  const rk_drain_names names = names_of(recording);
+  rk_status status = rk_drain_gather(&scratch->drain, &names, &source);
   uint32_t done = 0;
   if (status == RK_OK) {
     status = append_groups(recording, ring, &source, scratch, &done, error);
@@ -199,6 +286,6 @@ rk_status rk_ring_append_row(rk_recording *recording, rk_ring *ring, const uint8
     ring->chunk_number++;
     ring->header->chunk_number = ring->chunk_number;
   }
-  rk_scratch_give(recording, scratch);
+  scratch_give(recording, scratch);
   return status;
 }

@@ -23,7 +23,7 @@ void *rk_map_get(const rk_map *table, const void *key, size_t key_size)
   return table->entries[place_of(table->entries, table->capacity, XXH3_64bits(key, key_size), key, key_size)].value;
 }
 
-bool rk_map_put(rk_map *table, const void *key, size_t key_size, void *value)
+bool rk_map_reserve(rk_map *table)
 {
   if (table->count + 1 > table->capacity / 2) {
     const size_t capacity = table->capacity == 0 ? 32 : table->capacity * 2;
@@ -40,6 +40,14 @@ bool rk_map_put(rk_map *table, const void *key, size_t key_size, void *value)
     free(table->entries);
     table->entries = entries;
     table->capacity = capacity;
+  }
+  return true;
+}
+
+bool rk_map_put(rk_map *table, const void *key, size_t key_size, void *value)
+{
+  if (!rk_map_reserve(table)) {
+    return false;
   }
   const uint64_t hash = XXH3_64bits(key, key_size);
   table->entries[place_of(table->entries, table->capacity, hash, key, key_size)] =

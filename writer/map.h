@@ -23,6 +23,8 @@ typedef struct rk_map {
 void *rk_map_get(const rk_map *table, const void *key, size_t key_size);
 /* The key, which must not be there yet, has to outlive the table; `value` is not NULL. False: memory is short. */
 bool rk_map_put(rk_map *table, const void *key, size_t key_size, void *value);
+/* Room for one more: the next put does not fail. */
+bool rk_map_reserve(rk_map *table);
 void rk_map_free(rk_map *table);
 
 #endif

@@ -8,7 +8,7 @@
 #include "format/utf8.h"
 #include "writer/writer_internal.h"
 
-bool rk_pointers_add(rk_pointers *list, void *item)
+bool rk_pointers_reserve(rk_pointers *list)
 {
   if (list->count == list->capacity) {
     const size_t capacity = list->capacity == 0 ? 16 : list->capacity * 2;
@@ -18,6 +18,14 @@ bool rk_pointers_add(rk_pointers *list, void *item)
     }
     list->items = items;
     list->capacity = capacity;
+  }
+  return true;
+}
+
+bool rk_pointers_add(rk_pointers *list, void *item)
+{
+  if (!rk_pointers_reserve(list)) {
+    return false;
   }
   list->items[list->count++] = item;
   return true;
@@ -36,7 +44,8 @@ rk_entity *rk_entity_intern(rk_recording *recording, const char *normal_path, rk
     return entity;
   }
   entity = rk_arena_alloc(&recording->arena, sizeof *entity + size + 1);
-  if (entity == NULL) {
+  /* Nothing may fail once it is in the definitions file: an id is defined once. */
+  if (entity == NULL || !rk_pointers_reserve(&recording->entities) || !rk_map_reserve(&recording->entities_by_path)) {
     no_memory(error);
     return NULL;
   }
@@ -46,11 +55,8 @@ rk_entity *rk_entity_intern(rk_recording *recording, const char *normal_path, rk
   if (rk_define_entity(recording, entity, error) != RK_OK) {
     return NULL;
   }
-  if (!rk_pointers_add(&recording->entities, entity) ||
-      !rk_map_put(&recording->entities_by_path, entity->path, size, entity)) {
-    no_memory(error);
-    return NULL;
-  }
+  rk_pointers_add(&recording->entities, entity);
+  rk_map_put(&recording->entities_by_path, entity->path, size, entity);
   return entity;
 }
 
@@ -140,7 +146,8 @@ static rk_timeline *timeline_intern(rk_recording *recording, const char *name, s
     return timeline;
   }
   timeline = rk_arena_alloc(&recording->arena, sizeof *timeline + size + 1);
-  if (timeline == NULL) {
+  if (timeline == NULL || !rk_pointers_reserve(&recording->timelines) ||
+      !rk_map_reserve(&recording->timelines_by_name)) {
     no_memory(error);
     return NULL;
   }
@@ -151,11 +158,8 @@ static rk_timeline *timeline_intern(rk_recording *recording, const char *name, s
   if (rk_define_timeline(recording, timeline, error) != RK_OK) {
     return NULL;
   }
-  if (!rk_pointers_add(&recording->timelines, timeline) ||
-      !rk_map_put(&recording->timelines_by_name, timeline->name, size, timeline)) {
-    no_memory(error);
-    return NULL;
-  }
+  rk_pointers_add(&recording->timelines, timeline);
+  rk_map_put(&recording->timelines_by_name, timeline->name, size, timeline);
   return timeline;
 }
 
@@ -232,16 +236,19 @@ static rk_status resolve_set(rk_thread *thread)
     set = rk_map_get(&recording->time_sets_by_ids, ids, count * sizeof *ids);
     if (set == NULL) {
       set = rk_arena_alloc(&recording->arena, sizeof *set + count * sizeof *ids);
+      if (set != NULL &&
+          (!rk_pointers_reserve(&recording->time_sets) || !rk_map_reserve(&recording->time_sets_by_ids))) {
+        set = NULL;
+      }
       if (set != NULL) {
         set->id = (uint32_t)recording->time_sets.count + 1;
         set->count = count;
         memcpy(set->timelines, ids, count * sizeof *ids);
         status = rk_define_time_set(recording, set, &thread->error);
       }
-      if (set != NULL && status == RK_OK &&
-          (!rk_pointers_add(&recording->time_sets, set) ||
-           !rk_map_put(&recording->time_sets_by_ids, set->timelines, count * sizeof *ids, set))) {
-        set = NULL;
+      if (set != NULL && status == RK_OK) {
+        rk_pointers_add(&recording->time_sets, set);
+        rk_map_put(&recording->time_sets_by_ids, set->timelines, count * sizeof *ids, set);
       }
     }
     pthread_mutex_unlock(&recording->mutex);

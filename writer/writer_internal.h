@@ -13,7 +13,7 @@
 
 #include "format/arena.h"
 #include "format/buffer.h"
-#include "format/builder.h"
+#include "format/messages.h"
 #include "format/spool.h"
 #include "rrdkit/recording.h"
 #include "writer/component.h"
@@ -22,9 +22,6 @@
 #define RK_NAME_MAX          4096
 #define RK_ID_MAX            180
 #define RK_RECORD_SIZE       ((size_t)1 << 20) /* one append is at most this, unless a single frame is larger */
-#define RK_DRAIN_SIZE        ((size_t)4 << 20) /* ring bytes that one pass of a drain takes at most */
-#define RK_CHUNK_ROWS        4096
-#define RK_CHUNK_SIZE        ((size_t)1 << 20)
 #define RK_THREAD_NAME_SIZE  16
 #define RK_FLUSH_AGE_DEFAULT 1000000000
 #define RK_RING_SIZE_DEFAULT ((size_t)1 << 20)
@@ -34,6 +31,7 @@ typedef struct rk_pointers {
   void **items;
   size_t count, capacity;
 } rk_pointers;
+bool rk_pointers_reserve(rk_pointers *list); /* the next add does not fail */
 bool rk_pointers_add(rk_pointers *list, void *item);
 
 struct rk_entity {
@@ -207,6 +205,7 @@ rk_status rk_ring_drain_locked(rk_recording *recording, rk_ring *ring, rk_error 
 /* Appends one row that lies in memory, after the ring's own. The ring's mutex is held and the ring is empty. */
 rk_status rk_ring_append_row(rk_recording *recording, rk_ring *ring, const uint8_t *row, size_t size, rk_error *error);
 void rk_scratches_free(rk_recording *recording);
+rk_store_id rk_recording_store(const rk_recording *recording);
 
 /* ---- append.c ---- */
 /* One write of whole sealed frames. On failure nothing of them counts as written. */

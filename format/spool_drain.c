@@ -1,0 +1,331 @@
+/* Rows of a group, transposed to the Arrow columns of a chunk and framed (SPEC "Chunk payload"). */
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "format/bytes.h"
+#include "format/chunk.h"
+#include "format/codec.h"
+#include "format/flat.h"
+#include "format/frame.h"
+#include "format/messages.h"
+#include "format/seal.h"
+#include "format/spool_drain.h"
+
+#define KEEP_SIZE         (2 * RK_CHUNK_SIZE)
+#define BUILDER_KEEP_SIZE ((size_t)256 << 10) /* larger ones are freed after use */
+
+typedef struct column {
+  rk_drain_component component;
+  uint32_t id;
+  rk_builder *builder;
+  int64_t filled;
+  const struct ArrowArray *lists;
+} column;
+
+void rk_drain_trim(rk_drain *drain)
+{
+  rk_buffer *const buffers[] = {&drain->times, &drain->ipc, &drain->packed};
+  for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) {
+    if (buffers[i]->capacity > KEEP_SIZE) {
+      rk_buffer_free(buffers[i]);
+    }
+  }
+}
+
+void rk_drain_free(rk_drain *drain)
+{
+  rk_buffer *const buffers[] = {&drain->rows,    &drain->groups, &drain->slots, &drain->columns,
+                                &drain->row_ids, &drain->times,  &drain->ipc,   &drain->packed};
+  for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) {
+    rk_buffer_free(buffers[i]);
+  }
+  rk_arena_free(&drain->arena);
+  for (size_t i = 0; i < RK_BUILDERS_MAX; i++) {
+    rk_builder_free(drain->builders[i].builder);
+  }
+  *drain = (rk_drain){0};
+}
+
+static rk_builder *builder_take(rk_drain *drain, const rk_field *list)
+{
+  for (size_t i = 0; i < RK_BUILDERS_MAX; i++) {
+    if (drain->builders[i].list == list && drain->builders[i].builder != NULL) {
+      rk_builder *builder = drain->builders[i].builder;
+      drain->builders[i] = (rk_cached_builder){0};
+      return builder;
+    }
+  }
+  return rk_builder_new(list);
+}
+
+static void builder_give(rk_drain *drain, const rk_field *list, rk_builder *builder)
+{
+  if (builder == NULL) {
+    return;
+  }
+  for (size_t i = 0; i < RK_BUILDERS_MAX && rk_builder_size(builder) <= BUILDER_KEEP_SIZE; i++) {
+    if (drain->builders[i].builder == NULL) {
+      rk_builder_reset(builder);
+      drain->builders[i] = (rk_cached_builder){.list = list, .builder = builder};
+      return;
+    }
+  }
+  rk_builder_free(builder);
+}
+
+/* The column of that component, made at need; `hint` is where it was in the row before. NULL: memory is short, or no
+ * such component (*unknown). */
+static column *column_of(rk_drain *drain, const rk_drain_names *names, uint32_t id, size_t hint, bool *unknown)
+{
+  column *columns = (column *)(void *)drain->columns.data;
+  const size_t count = drain->columns.size / sizeof *columns;
+  if (hint < count && columns[hint].id == id) {
+    return &columns[hint];
+  }
+  for (size_t i = 0; i < count; i++) {
+    if (columns[i].id == id) {
+      return &columns[i];
+    }
+  }
+  rk_drain_component component;
+  *unknown = !names->component(names->context, id, &component);
+  rk_builder *builder = *unknown ? NULL : builder_take(drain, component.list);
+  column *fresh = builder == NULL ? NULL : rk_buffer_extend(&drain->columns, sizeof *fresh);
+  if (fresh == NULL) {
+    rk_builder_free(builder);
+    return NULL;
+  }
+  *fresh = (column){.component = component, .id = id, .builder = builder};
+  return fresh;
+}
+
+/* RK_ERR_CORRUPT, RK_ERR_LIMIT: the cell cannot be taken, the builder may hold some of its items. */
+static rk_status append_items(rk_drain *drain, const column *at, const rk_spool_cell *cell)
+{
+  rk_builder *items = rk_builder_child(at->builder, 0);
+  if (cell->form == RK_CELL_PACKED) {
+    const size_t each = rk_field_packed_size(at->component.item);
+    if (each == 0 || (uint64_t)cell->count * each != cell->size) {
+      return RK_ERR_CORRUPT;
+    }
+    return rk_builder_append_packed(items, cell->data, cell->count);
+  }
+  struct ArrowArray array;
+  const rk_status status =
+      rk_flat_read(&drain->arena, at->component.item, cell->data, cell->size, (int64_t)cell->count, &array);
+  return status != RK_OK ? status : rk_builder_append(items, &array, 0, array.length);
+}
+
+/* Puts the cells of row number `row` of the group into their columns. */
+static rk_status add_cells(rk_drain *drain, const rk_drain_names *names, const rk_spool_row *row, int64_t index)
+{
+  rk_spool_cell cell;
+  size_t position = 0;
+  for (size_t hint = 0; rk_spool_cell_next(row, &position, &cell); hint++) {
+    bool unknown = false;
+    column *at = column_of(drain, names, cell.component, hint, &unknown);
+    if (at == NULL && !unknown) {
+      return RK_ERR_NO_MEMORY;
+    }
+    if (at == NULL || at->filled > index) { /* nothing of ours: the ring was stamped on */
+      drain->damaged = true;
+      continue;
+    }
+    rk_status status = RK_OK;
+    if (at->filled < index) {
+      status = rk_builder_append_nulls(at->builder, index - at->filled);
+      at->filled = index;
+    }
+    if (status == RK_OK) {
+      status = append_items(drain, at, &cell);
+      if (status == RK_ERR_CORRUPT || status == RK_ERR_LIMIT) {
+        drain->damaged = true;
+        continue;
+      }
+    }
+    status = status != RK_OK ? status : rk_builder_close_list(at->builder);
+    if (status != RK_OK) {
+      return status;
+    }
+    at->filled++;
+  }
+  return RK_OK;
+}
+
+static int compare_columns(const void *a, const void *b)
+{
+  return strcmp(((const column *)a)->component.name, ((const column *)b)->component.name);
+}
+
+static int compare_timelines(const void *a, const void *b)
+{
+  return strcmp(((const rk_chunk_timeline *)a)->name, ((const rk_chunk_timeline *)b)->name);
+}
+
+/* The chunk's timelines over the values in drain->times: log_time's row_count first, then the set's in its order. */
+static size_t list_timelines(const rk_drain *drain, const rk_drain_names *names, const rk_group *group,
+                             rk_chunk_timeline *timelines)
+{
+  if (group->is_static) {
+    return 0;
+  }
+  const int64_t *values = (const int64_t *)(void *)drain->times.data;
+  timelines[0] = (rk_chunk_timeline){.name = "log_time", .kind = RK_TIMELINE_TIMESTAMP, .values = values};
+  names->timelines(names->context, group->set_id, timelines + 1);
+  const size_t count = group->timeline_count;
+  for (size_t i = 1; i <= count; i++) {
+    timelines[i].values = values + i * group->count;
+  }
+  qsort(timelines, count + 1, sizeof *timelines, compare_timelines);
+  return count + 1;
+}
+
+/* Transposes the group's rows: row ids, times, columns. */
+static rk_status transpose(rk_drain *drain, const rk_drain_names *names, const rk_row_source *source,
+                           const rk_group *group, uint32_t tag, rk_seal *seal)
+{
+  const size_t n = group->count;
+  const size_t timeline_count = group->timeline_count;
+  rk_buffer_reset(&drain->row_ids);
+  rk_buffer_reset(&drain->times);
+  uint8_t *row_ids = rk_buffer_extend(&drain->row_ids, n * RK_TUID_SIZE);
+  uint8_t *times = rk_buffer_extend(&drain->times, (timeline_count + 1) * n * sizeof(int64_t));
+  if (row_ids == NULL || times == NULL) {
+    return RK_ERR_NO_MEMORY;
+  }
+  const rk_row_ref *refs = (const rk_row_ref *)(void *)drain->rows.data;
+  size_t index = 0;
+  for (uint32_t at = group->first; at != RK_NO_ROW; at = refs[at].next, index++) {
+    rk_spool_row row;
+    if (rk_row_source_at(source, refs[at].position, &row) != RK_OK) {
+      return RK_ERR_CORRUPT;
+    }
+    const rk_tuid id = {.time_ns = (uint64_t)row.stamp_ns, .inc = rk_row_inc(tag, row.row_number)};
+    rk_tuid_store(row_ids + index * RK_TUID_SIZE, id);
+    rk_store_i64(times + index * 8, row.stamp_ns);
+    for (size_t i = 0; i < timeline_count; i++) {
+      memcpy(times + ((i + 1) * n + index) * 8, row.times + i * 8, 8);
+    }
+    if (index == 0) {
+      seal->first_row = row.row_number;
+      seal->min_log_time = seal->max_log_time = row.stamp_ns;
+    }
+    seal->min_log_time = row.stamp_ns < seal->min_log_time ? row.stamp_ns : seal->min_log_time;
+    seal->max_log_time = row.stamp_ns > seal->max_log_time ? row.stamp_ns : seal->max_log_time;
+    const rk_status status = add_cells(drain, names, &row, (int64_t)index);
+    if (status != RK_OK) {
+      return status;
+    }
+  }
+  column *columns = (column *)(void *)drain->columns.data;
+  const size_t column_count = drain->columns.size / sizeof *columns;
+  for (size_t i = 0; i < column_count; i++) {
+    const int64_t missing = (int64_t)n - columns[i].filled;
+    if (missing > 0 && rk_builder_append_nulls(columns[i].builder, missing) != RK_OK) {
+      return RK_ERR_NO_MEMORY;
+    }
+    columns[i].lists = rk_builder_view(columns[i].builder);
+  }
+  if (column_count > 1) {
+    qsort(columns, column_count, sizeof *columns, compare_columns);
+  }
+  return RK_OK;
+}
+
+/* Appends the chunk's frame to `out`. */
+static rk_status put_frame(rk_drain *drain, const rk_drain_target *target, const rk_chunk *chunk, rk_seal *seal,
+                           rk_buffer *out)
+{
+  rk_buffer_reset(&drain->ipc);
+  rk_buffer_reset(&drain->packed);
+  rk_arrow_msg message = {
+      .store = target->store, .has_chunk_id = true, .is_static = chunk->timeline_count == 0, .chunk_id = chunk->id};
+  rk_status status = rk_chunk_encode(&drain->ipc, chunk);
+  const rk_buffer *payload = &drain->ipc;
+  message.compression = RK_COMPRESSION_NONE;
+  if (status == RK_OK && target->compression != RK_COMPRESSION_NONE) {
+    payload = &drain->packed;
+    status = rk_compress(&drain->packed, target->compression, drain->ipc.data, drain->ipc.size, &message.compression);
+  }
+  if (status != RK_OK) {
+    return status;
+  }
+  message.uncompressed_size = seal->uncompressed_size = drain->ipc.size;
+  message.payload = payload->data;
+  message.payload_size = payload->size;
+  const size_t before = out->size;
+  const size_t frame = rk_frame_begin(out, RK_FRAME_ARROW_MSG);
+  rk_arrow_msg_encode(out, &message);
+  rk_seal_frame(out, frame, 0, seal);
+  if (out->failed) {
+    out->failed = false;
+    out->size = before;
+    return RK_ERR_NO_MEMORY;
+  }
+  return RK_OK;
+}
+
+rk_status rk_drain_encode(rk_drain *drain, const rk_drain_names *names, const rk_row_source *source,
+                          const rk_drain_target *target, size_t index, uint32_t chunk_number, rk_buffer *out)
+{
+  const rk_group *group = rk_drain_group(drain, index);
+  rk_seal seal = {.flags = group->is_static ? RK_SEAL_STATIC : 0,
+                  .writer = target->tag,
+                  .chunk_number = chunk_number,
+                  .row_count = group->count,
+                  .entity_hash = XXH3_64bits(group->entity, strlen(group->entity)),
+                  .recording_hash = target->recording_hash,
+                  .clock_monotonic = target->clock_monotonic,
+                  .clock_realtime = target->clock_realtime};
+  rk_buffer_reset(&drain->columns);
+  rk_arena_reset(&drain->arena);
+  rk_status status = transpose(drain, names, source, group, target->tag, &seal);
+  column *columns = (column *)(void *)drain->columns.data;
+  const size_t column_count = drain->columns.size / sizeof *columns;
+  rk_chunk_timeline timelines[RK_SPOOL_TIMELINES_MAX + 1];
+  rk_chunk_component *components = rk_arena_array(&drain->arena, column_count + 1, sizeof *components);
+  if (status == RK_OK && components == NULL) {
+    status = RK_ERR_NO_MEMORY;
+  }
+  if (status == RK_OK) {
+    for (size_t i = 0; i < column_count; i++) {
+      components[i] = (rk_chunk_component){.name = columns[i].component.name,
+                                           .archetype = columns[i].component.archetype,
+                                           .component_type = columns[i].component.component_type,
+                                           .item = columns[i].component.item,
+                                           .lists = columns[i].lists};
+    }
+    const rk_chunk chunk = {.id = rk_tuid_load(drain->row_ids.data),
+                            .entity_path = group->entity,
+                            .row_count = group->count,
+                            .row_ids = drain->row_ids.data,
+                            .timeline_count = list_timelines(drain, names, group, timelines),
+                            .timelines = timelines,
+                            .component_count = column_count,
+                            .components = components};
+    status = put_frame(drain, target, &chunk, &seal, out);
+  }
+  for (size_t i = 0; i < column_count; i++) {
+    builder_give(drain, columns[i].component.list, columns[i].builder);
+  }
+  return status;
+}
+
+void rk_writer_frame_encode(rk_buffer *out, const rk_store_id *store, uint64_t recording_hash,
+                            const rk_writer_record *record)
+{
+  const rk_store_info info = {.row_id = {.time_ns = (uint64_t)record->start_ns, .inc = rk_row_inc(record->tag, 0)},
+                              .store = *store,
+                              .source_kind = 1,
+                              .store_version = rk_load_u32(rk_stream_header_bytes + 4),
+                              .has_writer = true,
+                              .writer = *record};
+  const size_t frame = rk_frame_begin(out, RK_FRAME_SET_STORE_INFO);
+  rk_store_info_encode(out, &info);
+  rk_seal seal = {.writer = record->tag,
+                  .recording_hash = recording_hash,
+                  .clock_monotonic = record->clock_monotonic,
+                  .clock_realtime = record->clock_realtime};
+  rk_seal_frame(out, frame, 0, &seal);
+}

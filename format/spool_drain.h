@@ -1,0 +1,124 @@
+/* The drain: spooled rows sorted into groups and groups encoded as chunk frames (SPEC "Rows to chunks"). One mechanism
+ * for the living writer, for who adopts a dead one's ring, and for who only reads it: the chunks are a function of the
+ * rows and of what their ids stand for. */
+#ifndef RK_FORMAT_SPOOL_DRAIN_H
+#define RK_FORMAT_SPOOL_DRAIN_H
+
+#include "format/arena.h"
+#include "format/builder.h"
+#include "format/chunk.h"
+#include "format/messages.h"
+#include "format/spool.h"
+
+#define RK_CHUNK_ROWS ((uint32_t)4096)
+#define RK_CHUNK_SIZE ((size_t)1 << 20) /* row bytes of a group, unless one row is larger */
+#define RK_DRAIN_SIZE ((size_t)4 << 20) /* ring bytes that one pass takes at most, unless one row is larger */
+
+/* ---- What ids stand for ---- */
+
+typedef struct rk_drain_component {
+  const char *name, *archetype, *component_type; /* the last two may be NULL */
+  const rk_field *item;                          /* type of one instance */
+  const rk_field *list;                          /* List<item>; the component's identity: the same for the same id */
+} rk_drain_component;
+
+/* What is found must stay where it is as long as the drain uses it. */
+typedef struct rk_drain_names {
+  void *context;
+  const char *(*entity)(void *context, uint32_t id); /* the path in normal form; NULL: unknown */
+  bool (*component)(void *context, uint32_t id, rk_drain_component *component);
+  /* Puts names and kinds of the set's timelines, in the set's order, into `timelines` (RK_SPOOL_TIMELINES_MAX; NULL:
+   * only counts). Returns how many, -1: unknown. */
+  int (*timelines)(void *context, uint32_t set, rk_chunk_timeline *timelines);
+} rk_drain_names;
+
+/* ---- Rows ---- */
+
+/* Rows at positions [begin, end). Position p lies at data[(p - base) & mask], `size` bytes are there. */
+typedef struct rk_row_source {
+  const uint8_t *data;
+  uint64_t size, base, mask;
+  uint64_t begin, end;
+} rk_row_source;
+
+/* Of a ring of `size` bytes, a power of two; of memory that holds just the positions [begin, begin + size). */
+rk_row_source rk_row_source_ring(const uint8_t *data, uint64_t size, uint64_t begin, uint64_t end);
+rk_row_source rk_row_source_memory(const uint8_t *data, uint64_t size, uint64_t begin);
+/* The row at `position`, as rk_spool_row_parse. */
+rk_status rk_row_source_at(const rk_row_source *source, uint64_t position, rk_spool_row *row);
+/* Where a pass over the source's rows ends: RK_DRAIN_SIZE on at a row's end, or at source->end. `sound`: the end is at
+ * damage where that comes first; else damage ends the search and the pass takes all. */
+uint64_t rk_row_source_pass(const rk_row_source *source, bool sound);
+
+/* ---- Gathering ---- */
+
+#define RK_NO_ROW UINT32_MAX
+
+typedef struct rk_row_ref {
+  uint64_t position;
+  uint32_t next; /* in the same group, or RK_NO_ROW */
+} rk_row_ref;
+
+/* Rows of one entity and one set of timelines, in writer order: a chunk to be. */
+typedef struct rk_group {
+  const char *entity;
+  uint32_t entity_id, set_id;
+  uint32_t timeline_count; /* of the set */
+  bool is_static;
+  uint32_t first, last; /* row refs */
+  uint32_t count;
+  size_t size;
+} rk_group;
+
+#define RK_BUILDERS_MAX 32 /* kept for reuse */
+
+typedef struct rk_cached_builder {
+  const rk_field *list;
+  rk_builder *builder; /* NULL: lent out or empty place */
+} rk_cached_builder;
+
+/* One drain at work: what it gathered, and memory that the next one reuses. Zero-initialise. */
+typedef struct rk_drain {
+  size_t group_count;
+  uint32_t row_count;
+  uint32_t first_row; /* number of the first row */
+  bool damaged;       /* some rows, or parts of them, were impossible and are left out */
+  /* private */
+  rk_buffer rows;   /* rk_row_ref[] */
+  rk_buffer groups; /* rk_group[], by first row */
+  rk_buffer slots;  /* u32[]: hash table over the open groups */
+  rk_buffer columns;
+  rk_buffer row_ids, times, ipc, packed;
+  rk_arena arena;
+  rk_cached_builder builders[RK_BUILDERS_MAX];
+} rk_drain;
+
+/* Gathers the source's rows, from nothing. The same rows always yield the same groups in the same order.
+ * RK_ERR_NO_MEMORY. */
+rk_status rk_drain_gather(rk_drain *drain, const rk_drain_names *names, const rk_row_source *source);
+const rk_group *rk_drain_group(const rk_drain *drain, size_t index);
+void rk_drain_trim(rk_drain *drain); /* gives back what an unusually large drain took */
+void rk_drain_free(rk_drain *drain); /* back to zero */
+
+/* ---- Encoding ---- */
+
+typedef struct rk_drain_target {
+  rk_store_id store;
+  uint64_t recording_hash;
+  rk_compression compression;
+  uint32_t tag;
+  int64_t clock_monotonic, clock_realtime; /* for the seal; 0, 0: unknown, as in all frames that another process makes
+                                              of a writer's rows */
+} rk_drain_target;
+
+/* Appends the frame of the chunk that gathered group `index` becomes; its number is `chunk_number`. Sets drain->damaged
+ * when something in the rows had to be left out. On failure `out` is as it was; RK_ERR_NO_MEMORY may pass with time,
+ * other failures do not. */
+rk_status rk_drain_encode(rk_drain *drain, const rk_drain_names *names, const rk_row_source *source,
+                          const rk_drain_target *target, size_t index, uint32_t chunk_number, rk_buffer *out);
+
+/* Appends the SetStoreInfo frame with which a writer presents itself. */
+void rk_writer_frame_encode(rk_buffer *out, const rk_store_id *store, uint64_t recording_hash,
+                            const rk_writer_record *record);
+
+#endif
