@@ -1,0 +1,235 @@
+/* The chaos harness: what a recording holds against what its writers know was accepted. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "chaos.h"
+#include "format/bytes.h"
+#include "format/frame.h"
+
+#define SHOWN_MAX 20U
+
+typedef struct judge {
+  const chaos_round *round;
+  const char *path;
+  chaos_strictness strictness;
+  unsigned mistakes;
+  uint64_t losses;
+  uint64_t *refusals; /* keys, sorted */
+  size_t refusal_count;
+  uint64_t *next; /* per slot: the number of the first row not seen yet */
+  uint64_t *rows; /* per slot: seen */
+} judge;
+
+static void tell(judge *j, uint64_t key, const char *what)
+{
+  if (j->mistakes++ < SHOWN_MAX) {
+    const uint64_t slot = key >> 32;
+    if (key == UINT64_MAX) {
+      fprintf(stderr, "log_chaos: %s: %s\n", j->path, what);
+    } else {
+      const chaos_slot *truth = &j->round->truth->slots[slot];
+      fprintf(stderr, "log_chaos: %s: writer %llu (pid %d, tid %d; %llu rows started, %llu returned), row %llu: %s\n",
+              j->path, (unsigned long long)slot, (int)atomic_load(&truth->pid), (int)atomic_load(&truth->tid),
+              (unsigned long long)atomic_load(&truth->started), (unsigned long long)atomic_load(&truth->returned),
+              (unsigned long long)(uint32_t)key, what);
+    }
+  }
+}
+
+static void on_loss(void *context, const rk_loss *loss)
+{
+  judge *j = context;
+  j->losses++;
+  if (j->strictness >= CHAOS_ADOPTED) {
+    char text[512];
+    snprintf(text, sizeof text, "loss at %llu+%llu: %.300s", (unsigned long long)loss->offset,
+             (unsigned long long)loss->length, loss->reason);
+    tell(j, UINT64_MAX, text);
+  }
+}
+
+static int compare_keys(const void *a, const void *b)
+{
+  const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+  return (x > y) - (x < y);
+}
+
+static bool refused(const judge *j, uint64_t key)
+{
+  return bsearch(&key, j->refusals, j->refusal_count, sizeof key, compare_keys) != NULL;
+}
+
+static bool prepare(judge *j)
+{
+  chaos_truth *truth = j->round->truth;
+  uint32_t count = atomic_load(&truth->refusal_count);
+  count = count < CHAOS_REFUSALS ? count : CHAOS_REFUSALS;
+  j->refusals = calloc(count + 1, sizeof *j->refusals);
+  j->next = calloc(CHAOS_SLOTS, sizeof *j->next);
+  j->rows = calloc(CHAOS_SLOTS, sizeof *j->rows);
+  if (j->refusals == NULL || j->next == NULL || j->rows == NULL) {
+    return false;
+  }
+  for (uint32_t i = 0; i < count; i++) {
+    const uint64_t refusal = atomic_load(&truth->refusals[i]);
+    if (refusal != 0) { /* else its thread died between taking the place and using it */
+      j->refusals[j->refusal_count++] = refusal - 1;
+    }
+  }
+  qsort(j->refusals, j->refusal_count, sizeof *j->refusals, compare_keys);
+  return true;
+}
+
+/* A row in its place among those of its writer. */
+static void place(judge *j, const rk_row *row, uint64_t key)
+{
+  const uint64_t slot = key >> 32, index = (uint32_t)key;
+  uint64_t expected = j->next[slot];
+  while (refused(j, CHAOS_KEY(slot, expected))) {
+    expected++;
+  }
+  if (refused(j, key)) {
+    tell(j, key, "there, though the call refused it");
+  } else if (index < expected) {
+    tell(j, key, "doubled or out of its writer's order");
+  } else if (j->strictness != CHAOS_LIVE && index > expected) {
+    char text[96];
+    snprintf(text, sizeof text, "%llu rows before it are missing", (unsigned long long)(index - expected));
+    tell(j, key, text);
+  } else if (j->strictness != CHAOS_LIVE && row->row_number != j->rows[slot]) {
+    tell(j, key, "another row number");
+  }
+  j->rows[slot]++;
+  j->next[slot] = index + 1 > j->next[slot] ? index + 1 : j->next[slot];
+}
+
+static void check_ends(judge *j, chaos_verdict *verdict)
+{
+  const uint32_t slots = atomic_load(&j->round->truth->slot_count);
+  for (uint32_t slot = 0; slot < slots && slot < CHAOS_SLOTS; slot++) {
+    const uint64_t returned = atomic_load(&j->round->truth->slots[slot].returned);
+    uint64_t next = j->next[slot];
+    verdict->writers += next != 0;
+    while (next < returned && refused(j, CHAOS_KEY(slot, next))) {
+      next++;
+    }
+    if (next < returned) {
+      char text[96];
+      snprintf(text, sizeof text, "it and all after it are missing (%llu rows)", (unsigned long long)(returned - next));
+      tell(j, CHAOS_KEY(slot, next), text);
+    }
+    verdict->pending += j->next[slot] > returned;
+  }
+}
+
+static uint64_t stored_rows(rk_reader *reader)
+{
+  uint64_t rows = 0;
+  const rk_chunk_info *chunk;
+  while (rk_reader_next_chunk(reader, &chunk) == RK_OK) {
+    rows += chunk->row_count;
+  }
+  return rows;
+}
+
+unsigned chaos_judge(const chaos_round *round, const char *path, chaos_strictness strictness, chaos_verdict *verdict)
+{
+  judge j = {.round = round, .path = path, .strictness = strictness};
+  *verdict = (chaos_verdict){0};
+  rk_reader *reader = NULL;
+  rk_error error = {0};
+  if (!prepare(&j) ||
+      rk_reader_open(&(rk_reader_options){.on_loss = on_loss, .context = &j}, &reader, &error) != RK_OK ||
+      rk_reader_add(reader, path, &error) != RK_OK) {
+    fprintf(stderr, "log_chaos: %s: %s\n", path, error.message);
+    j.mistakes++;
+  } else {
+    verdict->stored = stored_rows(reader);
+    uint8_t *buffer = NULL;
+    size_t buffer_size = 0;
+    uint64_t properties = 0;
+    int64_t last_ns = INT64_MIN;
+    const rk_row *row;
+    rk_status status;
+    while ((status = rk_reader_next(reader, &row)) == RK_OK) {
+      if (strncmp(row->entity_path, "/__properties", 13) == 0) {
+        properties++;
+        continue;
+      }
+      uint64_t key;
+      const char *problem = chaos_row_check(round, row, &key, &buffer, &buffer_size);
+      if (problem != NULL) {
+        tell(&j, key, problem);
+      }
+      if (key != UINT64_MAX) {
+        place(&j, row, key);
+      }
+      if (row->key_ns < last_ns) {
+        tell(&j, key, "out of time order");
+      }
+      last_ns = row->key_ns;
+      verdict->rows++;
+    }
+    free(buffer);
+    if (status != RK_END) {
+      rk_reader_error(reader, &error);
+      tell(&j, UINT64_MAX, error.message);
+    }
+    rk_reader_stats stats;
+    rk_reader_get_stats(reader, &stats);
+    verdict->chunks = stats.chunk_count;
+    if (strictness != CHAOS_LIVE) {
+      check_ends(&j, verdict);
+      if (stats.duplicate_rows != 0 || verdict->stored != verdict->rows + properties) {
+        char text[128];
+        snprintf(text, sizeof text, "%llu rows are stored, of which %llu are rows seen before",
+                 (unsigned long long)verdict->stored, (unsigned long long)stats.duplicate_rows);
+        tell(&j, UINT64_MAX, text);
+      }
+    }
+  }
+  verdict->losses = j.losses;
+  rk_reader_free(reader);
+  free(j.refusals);
+  free(j.next);
+  free(j.rows);
+  if (j.mistakes > SHOWN_MAX) {
+    fprintf(stderr, "log_chaos: %s: %u mistakes in all\n", path, j.mistakes);
+  }
+  return j.mistakes;
+}
+
+const char *chaos_walk(const char *path)
+{
+  static char text[128];
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  struct stat info;
+  if (fd < 0 || fstat(fd, &info) != 0) {
+    return "cannot be opened";
+  }
+  const uint64_t size = (uint64_t)info.st_size;
+  uint64_t at = RK_STREAM_HEADER_SIZE;
+  text[0] = '\0';
+  while (at < size && text[0] == '\0') {
+    uint8_t header[RK_FRAME_HEADER_SIZE];
+    if (pread(fd, header, sizeof header, (off_t)at) != (ssize_t)sizeof header) {
+      snprintf(text, sizeof text, "frame header cut short at %llu", (unsigned long long)at);
+      break;
+    }
+    const uint64_t kind = rk_load_u64(header), length = rk_load_u64(header + 8);
+    if (kind != RK_FRAME_SET_STORE_INFO && kind != RK_FRAME_ARROW_MSG) {
+      snprintf(text, sizeof text, "frame of kind %llu at %llu of %llu", (unsigned long long)kind,
+               (unsigned long long)at, (unsigned long long)size);
+    } else if (length > size - at - sizeof header) {
+      snprintf(text, sizeof text, "frame of %llu bytes at %llu, where %llu are left", (unsigned long long)length,
+               (unsigned long long)at, (unsigned long long)(size - at - sizeof header));
+    }
+    at += sizeof header + length;
+  }
+  close(fd);
+  return text[0] == '\0' ? NULL : text;
+}

@@ -1,0 +1,549 @@
+/* Chaos: random processes log into one recording and die in every way; then every row that a call accepted is looked
+ * for in it (docs/chaos.md).
+ *
+ * usage: log_chaos [--seed N] [--seconds S | --kills N | --rounds N] [--directory D] [--scenario LIST] [--keep] */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "chaos.h"
+
+#define KILLS_A_ROUND 40U
+#define BUDGET        ((int64_t)96 << 20) /* bytes logged in a round */
+#define DISK_BUDGET   ((int64_t)24 << 20) /* where the file system is small */
+
+typedef struct request {
+  uint64_t seed;
+  double seconds;
+  uint64_t kills, rounds;
+  const char *directory;
+  unsigned scenario;
+  bool keep;
+} request;
+
+typedef struct totals {
+  uint64_t rounds, processes, kills, rows, refusals, mistakes;
+} totals;
+
+static char program[4096];
+
+/* ---- Options ---- */
+
+static _Noreturn void usage(const char *what)
+{
+  fprintf(stderr,
+          "log_chaos: %s\n"
+          "usage: log_chaos [--seed N] [--seconds S | --kills N | --rounds N] [--directory D]\n"
+          "                 [--scenario LIST] [--keep]\n"
+          "LIST: of",
+          what);
+  for (unsigned bit = 1; chaos_scenario_name(bit) != NULL; bit <<= 1) {
+    fprintf(stderr, " %s", chaos_scenario_name(bit));
+  }
+  fprintf(stderr, ", separated by commas; default: all, the last two only for root\n");
+  exit(2);
+}
+
+static unsigned parse_scenario(const char *list)
+{
+  unsigned scenario = 0;
+  while (*list != '\0') {
+    const size_t size = strcspn(list, ",");
+    unsigned bit = 1;
+    while (chaos_scenario_name(bit) != NULL &&
+           (strlen(chaos_scenario_name(bit)) != size || strncmp(chaos_scenario_name(bit), list, size) != 0)) {
+      bit <<= 1;
+    }
+    if (chaos_scenario_name(bit) == NULL) {
+      usage("unknown scenario");
+    }
+    scenario |= bit;
+    list += size + (list[size] == ',');
+  }
+  return scenario;
+}
+
+static uint64_t parse_number(const char *text)
+{
+  char *end;
+  errno = 0;
+  const unsigned long long value = strtoull(text, &end, 10);
+  if (errno != 0 || *end != '\0' || end == text) {
+    usage("not a number");
+  }
+  return value;
+}
+
+static request parse(int argc, char **argv)
+{
+  static const struct option options[] = {{"seed", required_argument, NULL, 's'},
+                                          {"seconds", required_argument, NULL, 't'},
+                                          {"kills", required_argument, NULL, 'k'},
+                                          {"rounds", required_argument, NULL, 'r'},
+                                          {"directory", required_argument, NULL, 'd'},
+                                          {"scenario", required_argument, NULL, 'c'},
+                                          {"keep", no_argument, NULL, 'K'},
+                                          {0}};
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  request r = {.seed = chaos_mix((uint64_t)now.tv_sec ^ (uint64_t)now.tv_nsec << 32 ^ (uint64_t)getpid()) % 1000000000,
+               .scenario = UINT32_MAX};
+  int option;
+  while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    switch (option) {
+    case 's':
+      r.seed = parse_number(optarg);
+      break;
+    case 't':
+      r.seconds = (double)parse_number(optarg);
+      break;
+    case 'k':
+      r.kills = parse_number(optarg);
+      break;
+    case 'r':
+      r.rounds = parse_number(optarg);
+      break;
+    case 'd':
+      r.directory = optarg;
+      break;
+    case 'c':
+      r.scenario = parse_scenario(optarg);
+      break;
+    case 'K':
+      r.keep = true;
+      break;
+    default:
+      usage("unknown option");
+    }
+  }
+  if (optind != argc) {
+    usage("arguments are not expected");
+  }
+  if (r.scenario == UINT32_MAX) {
+    r.scenario = geteuid() == 0 ? UINT32_MAX : ~CHAOS_DISKS;
+  }
+  if (r.seconds == 0 && r.kills == 0 && r.rounds == 0) {
+    r.seconds = 30;
+  }
+  return r;
+}
+
+/* ---- Files ---- */
+
+static void remove_tree(const char *path)
+{
+  DIR *directory = opendir(path);
+  const struct dirent *entry;
+  while (directory != NULL && (entry = readdir(directory)) != NULL) {
+    if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
+      char inner[4096];
+      snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name);
+      if (unlink(inner) != 0) {
+        remove_tree(inner);
+      }
+    }
+  }
+  if (directory != NULL) {
+    closedir(directory);
+  }
+  rmdir(path);
+}
+
+static uint64_t hash_of_file(const char *path)
+{
+  uint64_t hash = 0;
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  struct stat info;
+  if (fd >= 0 && fstat(fd, &info) == 0 && info.st_size > 0) {
+    uint8_t *map = mmap(NULL, (size_t)info.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (map != MAP_FAILED) {
+      hash = (uint64_t)info.st_size;
+      for (off_t i = 0; i + 8 <= info.st_size; i += 8) {
+        uint64_t word;
+        memcpy(&word, map + i, 8);
+        hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+      }
+      munmap(map, (size_t)info.st_size);
+    }
+  }
+  if (fd >= 0) {
+    close(fd);
+  }
+  return hash;
+}
+
+/* The contents of the recording and of its spool, in no order. *files: in the spool. */
+static uint64_t hash_of_all(const char *path, const char *spool, unsigned *files)
+{
+  uint64_t hash = hash_of_file(path);
+  DIR *directory = opendir(spool);
+  const struct dirent *entry;
+  *files = 0;
+  while (directory != NULL && (entry = readdir(directory)) != NULL) {
+    if (entry->d_name[0] != '.') {
+      char inner[8192];
+      snprintf(inner, sizeof inner, "%s/%s", spool, entry->d_name);
+      uint64_t name = 0;
+      for (const char *c = entry->d_name; *c != '\0'; c++) {
+        name = chaos_mix(name ^ (uint8_t)*c);
+      }
+      hash += chaos_mix(name ^ hash_of_file(inner));
+      ++*files;
+    }
+  }
+  if (directory != NULL) {
+    closedir(directory);
+  }
+  return hash;
+}
+
+/* ---- Steps after a round, each in a process of its own ---- */
+
+/* Runs `step` in a child; false and a mistake told unless it exits with 0. */
+static bool in_child(const char *what, int (*step)(void *), void *argument, unsigned *mistakes)
+{
+  fflush(NULL);
+  const pid_t pid = fork();
+  if (pid == 0) {
+    const int result = step(argument);
+    fflush(NULL);
+    _exit(result);
+  }
+  int status = -1;
+  const double deadline = chaos_seconds() + 120;
+  pid_t ended = 0;
+  while (pid > 0 && (ended = waitpid(pid, &status, WNOHANG)) == 0 && chaos_seconds() < deadline) {
+    chaos_sleep_us(1000);
+  }
+  if (pid > 0 && ended == 0) {
+    kill(pid, SIGKILL);
+    waitpid(pid, &status, 0);
+    fprintf(stderr, "log_chaos: %s does not end\n", what);
+  } else if (pid < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    fprintf(stderr, "log_chaos: %s: %s %d\n", what, WIFEXITED(status) ? "exit status" : "signal",
+            WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+  } else {
+    return true;
+  }
+  ++*mistakes;
+  return false;
+}
+
+static int adopt(void *argument)
+{
+  const chaos_round *round = argument;
+  rk_recording *recording;
+  rk_error error = {0};
+  const rk_recording_options options = {.application_id = "chaos", .spool_directory = round->spool_directory};
+  if (rk_recording_open(round->path, &options, &recording, &error) != RK_OK || rk_recording_close(recording) != RK_OK) {
+    rk_recording_error(recording, error.status == RK_OK ? &error : NULL);
+    fprintf(stderr, "log_chaos: %s\n", error.message);
+    return 1;
+  }
+  rk_recording_free(recording);
+  return 0;
+}
+
+typedef struct judgement {
+  const chaos_round *round;
+  const char *path;
+  chaos_strictness strictness;
+  chaos_verdict *verdict; /* shared with the child */
+} judgement;
+
+static int judge(void *argument)
+{
+  const judgement *j = argument;
+  return chaos_judge(j->round, j->path, j->strictness, j->verdict) == 0 ? 0 : 1;
+}
+
+typedef struct tool_call {
+  const char *tool;
+  const char *const *arguments;
+  const char *path;
+} tool_call;
+
+static int run_tool(void *argument)
+{
+  const tool_call *call = argument;
+  const int null = open("/dev/null", O_WRONLY);
+  dup2(null, STDOUT_FILENO);
+  chaos_exec_tool(program, call->tool, call->arguments, call->path);
+}
+
+/* The read side alone: every row must be found where it is, and nothing be changed. */
+static void judge_orphans(const chaos_round *round, const char *spool, chaos_verdict *verdict, unsigned *mistakes)
+{
+  unsigned files;
+  const uint64_t before = hash_of_all(round->path, spool, &files);
+  judgement j = {round, round->path, CHAOS_DEAD, verdict};
+  in_child("reading orphans", judge, &j, mistakes);
+  char merged[4096];
+  snprintf(merged, sizeof merged, "%s.merged", round->path);
+  const tool_call call = {"rrd-merge", (const char *const[]){"-q", "-o", merged, NULL}, round->path};
+  if ((round->scenario & CHAOS_DISKS) == 0 &&
+      in_child("rrd-merge of orphans", run_tool, (void *)(uintptr_t)&call, mistakes)) {
+    j = (judgement){round, merged, CHAOS_MERGED, verdict};
+    in_child("reading merged orphans", judge, &j, mistakes);
+    unlink(merged);
+  }
+  if (hash_of_all(round->path, spool, &files) != before) {
+    fprintf(stderr, "log_chaos: reading orphans has changed the files\n");
+    ++*mistakes;
+  }
+}
+
+static void judge_adopted(chaos_round *round, const char *spool, chaos_verdict *verdict, unsigned *mistakes)
+{
+  if (!in_child("the adopting process", adopt, round, mistakes)) {
+    return;
+  }
+  judgement j = {round, round->path, CHAOS_ADOPTED, verdict};
+  in_child("reading what was adopted", judge, &j, mistakes);
+  const char *unsound = chaos_walk(round->path);
+  if (unsound != NULL) {
+    fprintf(stderr, "log_chaos: %s does not open to its end: %s\n", round->path, unsound);
+    ++*mistakes;
+  }
+  const tool_call call = {"rrd-check", (const char *const[]){NULL}, round->path};
+  in_child("rrd-check", run_tool, (void *)(uintptr_t)&call, mistakes);
+  unsigned files;
+  hash_of_all(round->path, spool, &files);
+  if (files != 0 || (round->spool_directory == NULL && access(spool, F_OK) == 0)) {
+    fprintf(stderr, "log_chaos: %s is still there, with %u files\n", spool, files);
+    ++*mistakes;
+  }
+}
+
+_Noreturn void chaos_exec_tool(const char *self, const char *tool, const char *const *arguments, const char *path)
+{
+  char file[4096];
+  const char *slash = strrchr(self, '/');
+  snprintf(file, sizeof file, "%.*s/%s", slash == NULL ? 1 : (int)(slash - self), slash == NULL ? "." : self, tool);
+  const char *all[12] = {tool};
+  size_t count = 1;
+  while (arguments[count - 1] != NULL && count < 10) {
+    all[count] = arguments[count - 1];
+    count++;
+  }
+  all[count++] = path;
+  all[count] = NULL;
+  execv(file, (char *const *)(uintptr_t)all);
+  _exit(127);
+}
+
+/* ---- Rounds ---- */
+
+/* What of the request happens in this round. */
+static unsigned mix_of(unsigned scenario, chaos_random *random)
+{
+  unsigned mix = 0;
+  for (unsigned bit = 1; chaos_scenario_name(bit) != NULL; bit <<= 1) {
+    const unsigned percent = bit == CHAOS_KILL ? 85 : bit == CHAOS_SPOOL ? 15 : 60;
+    if ((scenario & bit) != 0 && chaos_chance(random, percent)) {
+      mix |= bit;
+    }
+  }
+  const bool common = (scenario & (CHAOS_KILL | CHAOS_CRASH | CHAOS_EXIT)) != 0;
+  if ((mix & (CHAOS_KILL | CHAOS_CRASH | CHAOS_EXIT)) == 0 && common) {
+    mix |= scenario & (CHAOS_KILL | CHAOS_CRASH | CHAOS_EXIT);
+  }
+  const unsigned disks = scenario & CHAOS_DISKS;
+  mix &= ~(unsigned)CHAOS_DISKS;
+  if (disks != 0 && chaos_chance(random, (scenario & ~CHAOS_DISKS) == ((1U << 11) - 1) ? 25 : 60)) {
+    mix |= disks == CHAOS_DISKS ? (chaos_chance(random, 50) ? CHAOS_TMPFS : CHAOS_EXT4) : disks;
+  }
+  return mix == 0 ? scenario : mix;
+}
+
+static void print_mix(unsigned mix)
+{
+  const char *separator = "";
+  for (unsigned bit = 1; chaos_scenario_name(bit) != NULL; bit <<= 1) {
+    if ((mix & bit) != 0) {
+      printf("%s%s", separator, chaos_scenario_name(bit));
+      separator = "+";
+    }
+  }
+}
+
+static void summarise(const chaos_round *round, const chaos_counts *counts, const chaos_verdict *verdict,
+                      uint64_t accepted, uint64_t refused, double seconds, unsigned mistakes)
+{
+  struct stat info = {0};
+  stat(round->path, &info);
+  printf("seed %llu ", (unsigned long long)round->seed);
+  print_mix(round->scenario);
+  printf(": %llu processes, ", (unsigned long long)(counts->processes));
+  const char *separator = "";
+  for (int i = 0; i < CHAOS_END_COUNT; i++) {
+    if (counts->ends[i] != 0) {
+      printf("%s%llu %s", separator, (unsigned long long)counts->ends[i], chaos_end_names[i]);
+      separator = " ";
+    }
+  }
+  printf("; %u writers, %llu rows accepted, %llu refused, %llu found (%llu of them unconfirmed), %llu stored in %llu "
+         "chunks, %.1f MB, %llu tools, %.1f s: %s\n",
+         atomic_load(&round->truth->slot_count), (unsigned long long)accepted, (unsigned long long)refused,
+         (unsigned long long)verdict->rows, (unsigned long long)verdict->pending, (unsigned long long)verdict->stored,
+         (unsigned long long)verdict->chunks, (double)info.st_size / 1e6, (unsigned long long)counts->tools, seconds,
+         mistakes == 0 ? "ok" : "FAILED");
+  fflush(stdout);
+}
+
+static bool make_truth(chaos_round *round)
+{
+  round->truth_fd = memfd_create("chaos", 0);
+  round->truth = MAP_FAILED;
+  if (round->truth_fd >= 0 && ftruncate(round->truth_fd, sizeof *round->truth) == 0) {
+    round->truth = mmap(NULL, sizeof *round->truth, PROT_READ | PROT_WRITE, MAP_SHARED, round->truth_fd, 0);
+  }
+  return round->truth != MAP_FAILED;
+}
+
+/* One round in a directory of its own. The number of mistakes. */
+static unsigned run_round(const request *r, uint64_t seed, uint64_t kills, const char *base, chaos_verdict *verdict,
+                          totals *t)
+{
+  chaos_random random = {chaos_mix(seed)};
+  const double start = chaos_seconds();
+  char directory[4096], place[4200], image[4200], path[4300], own_spool[4300], default_spool[4400];
+  snprintf(directory, sizeof directory, "%s/seed-%llu", base, (unsigned long long)seed);
+  snprintf(place, sizeof place, "%s/disk", directory);
+  snprintf(image, sizeof image, "%s/image", directory);
+  chaos_round round = {.seed = seed, .scenario = mix_of(r->scenario, &random)};
+  const bool disk = (round.scenario & CHAOS_DISKS) != 0;
+  snprintf(path, sizeof path, "%s/chaos.rrd", disk ? place : directory);
+  snprintf(default_spool, sizeof default_spool, "%s.spool", path);
+  snprintf(own_spool, sizeof own_spool, "%s/spool", disk ? place : directory);
+  round.path = path;
+  round.spool_directory = (round.scenario & CHAOS_SPOOL) != 0 ? own_spool : NULL;
+  remove_tree(directory);
+  unsigned mistakes = 0;
+  if (mkdir(directory, 0777) != 0 || !make_truth(&round) || (disk && !chaos_disk_mount(round.scenario, place, image)) ||
+      (round.spool_directory != NULL && mkdir(own_spool, 0777) != 0)) {
+    fprintf(stderr, "log_chaos: cannot prepare %s: %s\n", directory, strerror(errno));
+    exit(1);
+  }
+  if (round.spool_directory != NULL) {
+    setenv("RRDKIT_SPOOL_DIR", own_spool, 1); /* for the readers */
+  } else {
+    unsetenv("RRDKIT_SPOOL_DIR");
+  }
+  atomic_store(&round.truth->budget, disk ? DISK_BUDGET : BUDGET);
+  chaos_counts counts;
+  mistakes += chaos_round_run(&round, program, kills, &counts);
+
+  uint64_t accepted = 0;
+  const uint32_t slots = atomic_load(&round.truth->slot_count), refused = atomic_load(&round.truth->refusal_count);
+  for (uint32_t i = 0; i < slots && i < CHAOS_SLOTS; i++) {
+    accepted += atomic_load(&round.truth->slots[i].returned);
+  }
+  accepted -= refused;
+  const char *spool = round.spool_directory != NULL ? own_spool : default_spool;
+  *verdict = (chaos_verdict){0};
+  if (accepted > 0 && access(path, F_OK) != 0) {
+    fprintf(stderr, "log_chaos: there is no recording\n");
+    mistakes++;
+  } else {
+    if ((round.scenario & CHAOS_ORPHANS) != 0 && access(path, F_OK) == 0) {
+      judge_orphans(&round, spool, verdict, &mistakes);
+    }
+    judge_adopted(&round, spool, verdict, &mistakes);
+  }
+  summarise(&round, &counts, verdict, accepted, refused, chaos_seconds() - start, mistakes);
+  t->rounds++;
+  t->processes += counts.processes;
+  t->kills += counts.kills;
+  t->rows += accepted;
+  t->refusals += refused;
+  t->mistakes += mistakes;
+  if (mistakes != 0 || r->keep) {
+    if (disk) {
+      char command[9000];
+      snprintf(command, sizeof command, "cp -a --sparse=always '%s'/. '%s'", place, directory);
+      (void)!system(command);
+    }
+    printf("kept: %s\n", directory);
+  }
+  if (disk) {
+    chaos_disk_unmount(place, image);
+  }
+  if (mistakes == 0 && !r->keep) {
+    remove_tree(directory);
+  }
+  munmap(round.truth, sizeof *round.truth);
+  close(round.truth_fd);
+  return mistakes;
+}
+
+/* log_chaos --process NUMBER SEED SCENARIO TRUTH_FD PATH SPOOL: what exec_writer starts. */
+static int run_process(char **argv)
+{
+  chaos_round round = {.seed = parse_number(argv[1]),
+                       .scenario = (unsigned)parse_number(argv[2]),
+                       .truth_fd = (int)parse_number(argv[3]),
+                       .path = argv[4],
+                       .spool_directory = argv[5][0] == '\0' ? NULL : argv[5]};
+  round.truth = mmap(NULL, sizeof *round.truth, PROT_READ | PROT_WRITE, MAP_SHARED, round.truth_fd, 0);
+  return round.truth == MAP_FAILED ? 1 : chaos_process_run(&round, (uint32_t)parse_number(argv[0]));
+}
+
+int main(int argc, char **argv)
+{
+  if (argc == 8 && strcmp(argv[1], "--process") == 0) {
+    return run_process(argv + 2);
+  }
+  const request r = parse(argc, argv);
+  const ssize_t size = readlink("/proc/self/exe", program, sizeof program - 1);
+  char base[4000] = "/tmp/log_chaos.XXXXXX";
+  const bool own_directory = r.directory == NULL;
+  chaos_verdict *verdict = mmap(NULL, sizeof *verdict, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (size < 0 || verdict == MAP_FAILED || (own_directory && mkdtemp(base) == NULL) ||
+      (!own_directory && ((mkdir(r.directory, 0777) != 0 && errno != EEXIST) || realpath(r.directory, base) == NULL))) {
+    perror("log_chaos");
+    return 1;
+  }
+  prctl(PR_SET_CHILD_SUBREAPER, 1); /* children of killed processes are told of, too */
+  setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+  signal(SIGPIPE, SIG_IGN);
+  totals t = {0};
+  const double start = chaos_seconds();
+  while ((r.rounds == 0 || t.rounds < r.rounds) && (r.kills == 0 || t.kills < r.kills) &&
+         (r.seconds == 0 || chaos_seconds() - start < r.seconds)) {
+    const uint64_t seed = r.seed + t.rounds;
+    if (run_round(&r, seed, KILLS_A_ROUND, base, verdict, &t) != 0) {
+      printf("to repeat: %s --seed %llu --rounds 1", program, (unsigned long long)seed);
+      const char *separator = " --scenario ";
+      for (unsigned bit = 1; chaos_scenario_name(bit) != NULL; bit <<= 1) {
+        if ((r.scenario & bit) != 0) {
+          printf("%s%s", separator, chaos_scenario_name(bit));
+          separator = ",";
+        }
+      }
+      printf("\n");
+      break;
+    }
+  }
+  if (own_directory) {
+    rmdir(base); /* if nothing was kept */
+  }
+  printf("%s: %llu rounds from seed %llu, %llu processes, %llu kills, %llu rows accepted, %llu refused, %llu mistakes, "
+         "%.0f s\n",
+         t.mistakes == 0 ? "ok" : "FAILED", (unsigned long long)t.rounds, (unsigned long long)r.seed,
+         (unsigned long long)t.processes, (unsigned long long)t.kills, (unsigned long long)t.rows,
+         (unsigned long long)t.refusals, (unsigned long long)t.mistakes, chaos_seconds() - start);
+  return t.mistakes == 0 ? 0 : 1;
+}
