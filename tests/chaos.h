@@ -29,6 +29,10 @@ enum {
 #define CHAOS_DISKS ((unsigned)CHAOS_TMPFS | (unsigned)CHAOS_EXT4)
 const char *chaos_scenario_name(unsigned bit); /* NULL: no such bit */
 
+/* Bytes logged in a round on a small file system, an eighth of it at a time, so that it lasts while the disk is full.
+ */
+#define CHAOS_DISK_BUDGET ((int64_t)24 << 20)
+
 /* How a process may end; the order is that of chaos_end_names. */
 typedef enum chaos_end {
   CHAOS_END_NONE, /* not yet */

@@ -307,6 +307,7 @@ unsigned chaos_round_run(const chaos_round *round, const char *program, uint64_t
   snprintf(ballast, sizeof ballast, "%s.ballast", round->path);
   const double start = chaos_seconds();
   double next_tool = start, next_fill = start;
+  int64_t budget = CHAOS_DISK_BUDGET / 8 * 7;
   while (counts->kills < kills && counts->processes < 2 * kills + 4 && chaos_seconds() < start + ROUND_TIME) {
     const double now = chaos_seconds();
     atomic_store(&truth->heartbeat, (int64_t)now);
@@ -319,6 +320,10 @@ unsigned chaos_round_run(const chaos_round *round, const char *program, uint64_t
     }
     if ((round->scenario & CHAOS_DISKS) != 0 && now >= next_fill) {
       chaos_disk_fill(ballast, &r->random);
+      if (budget > 0) {
+        atomic_fetch_add(&truth->budget, CHAOS_DISK_BUDGET / 8);
+        budget -= CHAOS_DISK_BUDGET / 8;
+      }
       next_fill = now + (double)chaos_below(&r->random, 200000) / 1e6;
     }
     handle_all(r);

@@ -22,7 +22,6 @@
 
 #define KILLS_A_ROUND 40U
 #define BUDGET        ((int64_t)96 << 20) /* bytes logged in a round */
-#define DISK_BUDGET   ((int64_t)24 << 20) /* where the file system is small */
 
 typedef struct request {
   uint64_t seed;
@@ -442,7 +441,7 @@ static unsigned run_round(const request *r, uint64_t seed, uint64_t kills, const
   } else {
     unsetenv("RRDKIT_SPOOL_DIR");
   }
-  atomic_store(&round.truth->budget, disk ? DISK_BUDGET : BUDGET);
+  atomic_store(&round.truth->budget, disk ? CHAOS_DISK_BUDGET / 8 : BUDGET);
   chaos_counts counts;
   mistakes += chaos_round_run(&round, program, kills, &counts);
 
