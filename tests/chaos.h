@@ -67,6 +67,7 @@ typedef struct chaos_process {
 
 /* Shared by the harness and all its processes; outlives each of them. */
 typedef struct chaos_truth {
+  uint64_t seed;
   _Atomic uint32_t stop;          /* 1: writers end as they had planned, now */
   _Atomic int64_t budget;         /* bytes that may still be logged in this round */
   _Atomic uint32_t slot_count;    /* taken */

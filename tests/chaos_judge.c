@@ -1,5 +1,7 @@
 /* The chaos harness: what a recording holds against what its writers know was accepted. */
+#include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +24,7 @@ typedef struct judge {
   size_t refusal_count;
   uint64_t *next; /* per slot: the number of the first row not seen yet */
   uint64_t *rows; /* per slot: seen */
+  uint64_t *due;  /* per slot: rows that must be there */
 } judge;
 
 static void tell(judge *j, uint64_t key, const char *what)
@@ -71,8 +74,17 @@ static bool prepare(judge *j)
   j->refusals = calloc(count + 1, sizeof *j->refusals);
   j->next = calloc(CHAOS_SLOTS, sizeof *j->next);
   j->rows = calloc(CHAOS_SLOTS, sizeof *j->rows);
-  if (j->refusals == NULL || j->next == NULL || j->rows == NULL) {
+  j->due = calloc(CHAOS_SLOTS, sizeof *j->due);
+  if (j->refusals == NULL || j->next == NULL || j->rows == NULL || j->due == NULL) {
     return false;
+  }
+  const uint32_t slots = atomic_load(&truth->slot_count);
+  for (uint32_t slot = 0; slot < slots && slot < CHAOS_SLOTS; slot++) {
+    /* While others write, those of processes that are dead by now are due. */
+    const pid_t pid = atomic_load(&truth->slots[slot].pid);
+    if (j->strictness != CHAOS_LIVE || (pid > 0 && kill(pid, 0) != 0 && errno == ESRCH)) {
+      j->due[slot] = atomic_load(&truth->slots[slot].returned);
+    }
   }
   for (uint32_t i = 0; i < count; i++) {
     const uint64_t refusal = atomic_load(&truth->refusals[i]);
@@ -109,9 +121,8 @@ static void place(judge *j, const rk_row *row, uint64_t key)
 
 static void check_ends(judge *j, chaos_verdict *verdict)
 {
-  const uint32_t slots = atomic_load(&j->round->truth->slot_count);
-  for (uint32_t slot = 0; slot < slots && slot < CHAOS_SLOTS; slot++) {
-    const uint64_t returned = atomic_load(&j->round->truth->slots[slot].returned);
+  for (uint32_t slot = 0; slot < CHAOS_SLOTS; slot++) {
+    const uint64_t returned = j->due[slot];
     uint64_t next = j->next[slot];
     verdict->writers += next != 0;
     while (next < returned && refused(j, CHAOS_KEY(slot, next))) {
@@ -122,7 +133,7 @@ static void check_ends(judge *j, chaos_verdict *verdict)
       snprintf(text, sizeof text, "it and all after it are missing (%llu rows)", (unsigned long long)(returned - next));
       tell(j, CHAOS_KEY(slot, next), text);
     }
-    verdict->pending += j->next[slot] > returned;
+    verdict->pending += j->strictness != CHAOS_LIVE && j->next[slot] > returned;
   }
 }
 
@@ -182,8 +193,8 @@ unsigned chaos_judge(const chaos_round *round, const char *path, chaos_strictnes
     rk_reader_stats stats;
     rk_reader_get_stats(reader, &stats);
     verdict->chunks = stats.chunk_count;
+    check_ends(&j, verdict);
     if (strictness != CHAOS_LIVE) {
-      check_ends(&j, verdict);
       if (stats.duplicate_rows != 0 || verdict->stored != verdict->rows + properties) {
         char text[128];
         snprintf(text, sizeof text, "%llu rows are stored, of which %llu are rows seen before",
@@ -197,6 +208,7 @@ unsigned chaos_judge(const chaos_round *round, const char *path, chaos_strictnes
   free(j.refusals);
   free(j.next);
   free(j.rows);
+  free(j.due);
   if (j.mistakes > SHOWN_MAX) {
     fprintf(stderr, "log_chaos: %s: %u mistakes in all\n", path, j.mistakes);
   }

@@ -1,7 +1,9 @@
 /* Chaos: random processes log into one recording and die in every way; then every row that a call accepted is looked
  * for in it (docs/chaos.md).
  *
- * usage: log_chaos [--seed N] [--seconds S | --kills N | --rounds N] [--directory D] [--scenario LIST] [--keep] */
+ * usage: log_chaos [--seed N] [--seconds S | --kills N | --rounds N] [--directory D] [--scenario LIST] [--keep]
+ *                  [--snapshot]
+ *        log_chaos --judge KEPT_DIRECTORY */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -29,7 +31,8 @@ typedef struct request {
   uint64_t kills, rounds;
   const char *directory;
   unsigned scenario;
-  bool keep;
+  bool keep, snapshot;
+  const char *judged;
 } request;
 
 typedef struct totals {
@@ -45,7 +48,8 @@ static _Noreturn void usage(const char *what)
   fprintf(stderr,
           "log_chaos: %s\n"
           "usage: log_chaos [--seed N] [--seconds S | --kills N | --rounds N] [--directory D]\n"
-          "                 [--scenario LIST] [--keep]\n"
+          "                 [--scenario LIST] [--keep] [--snapshot]\n"
+          "       log_chaos --judge KEPT_DIRECTORY\n"
           "LIST: of",
           what);
   for (unsigned bit = 1; chaos_scenario_name(bit) != NULL; bit <<= 1) {
@@ -94,6 +98,8 @@ static request parse(int argc, char **argv)
                                           {"directory", required_argument, NULL, 'd'},
                                           {"scenario", required_argument, NULL, 'c'},
                                           {"keep", no_argument, NULL, 'K'},
+                                          {"snapshot", no_argument, NULL, 'S'},
+                                          {"judge", required_argument, NULL, 'j'},
                                           {0}};
   struct timespec now;
   clock_gettime(CLOCK_REALTIME, &now);
@@ -122,6 +128,12 @@ static request parse(int argc, char **argv)
       break;
     case 'K':
       r.keep = true;
+      break;
+    case 'S':
+      r.snapshot = true;
+      break;
+    case 'j':
+      r.judged = optarg;
       break;
     default:
       usage("unknown option");
@@ -409,7 +421,50 @@ static bool make_truth(chaos_round *round)
   if (round->truth_fd >= 0 && ftruncate(round->truth_fd, sizeof *round->truth) == 0) {
     round->truth = mmap(NULL, sizeof *round->truth, PROT_READ | PROT_WRITE, MAP_SHARED, round->truth_fd, 0);
   }
+  if (round->truth != MAP_FAILED) {
+    round->truth->seed = round->seed;
+  }
   return round->truth != MAP_FAILED;
+}
+
+static void shell(const char *format, const char *a, const char *b)
+{
+  char command[9000];
+  snprintf(command, sizeof command, format, a, b);
+  if (system(command) != 0) {
+    fprintf(stderr, "log_chaos: failed: %s\n", command);
+  }
+}
+
+/* What --judge needs. */
+static void keep_truth(const chaos_round *round, const char *directory)
+{
+  char path[4200];
+  snprintf(path, sizeof path, "%s/truth", directory);
+  FILE *file = fopen(path, "wb");
+  if (file == NULL || fwrite(round->truth, sizeof *round->truth, 1, file) != 1 || fclose(file) != 0) {
+    fprintf(stderr, "log_chaos: cannot write %s\n", path);
+  }
+}
+
+static int judge_kept(const char *directory)
+{
+  char path[4200];
+  snprintf(path, sizeof path, "%s/truth", directory);
+  chaos_round round = {.truth_fd = open(path, O_RDONLY | O_CLOEXEC)};
+  round.truth = mmap(NULL, sizeof *round.truth, PROT_READ, MAP_PRIVATE, round.truth_fd, 0);
+  if (round.truth == MAP_FAILED) {
+    fprintf(stderr, "log_chaos: cannot read %s\n", path);
+    return 1;
+  }
+  round.seed = round.truth->seed;
+  snprintf(path, sizeof path, "%s/chaos.rrd", directory);
+  round.path = path;
+  chaos_verdict verdict;
+  const unsigned mistakes = chaos_judge(&round, path, CHAOS_ADOPTED, &verdict);
+  printf("%llu rows found, %llu stored, %u mistakes\n", (unsigned long long)verdict.rows,
+         (unsigned long long)verdict.stored, mistakes);
+  return mistakes == 0 ? 0 : 1;
 }
 
 /* One round in a directory of its own. The number of mistakes. */
@@ -460,6 +515,13 @@ static unsigned run_round(const request *r, uint64_t seed, uint64_t kills, const
     if ((round.scenario & CHAOS_ORPHANS) != 0 && access(path, F_OK) == 0) {
       judge_orphans(&round, spool, verdict, &mistakes);
     }
+    if (r->snapshot) {
+      char before[4200];
+      snprintf(before, sizeof before, "%s/before", directory);
+      mkdir(before, 0777);
+      shell("cd '%s' && cp -a --sparse=always chaos.rrd* spool '%s' 2>/dev/null; true", disk ? place : directory,
+            before);
+    }
     judge_adopted(&round, spool, verdict, &mistakes);
   }
   summarise(&round, &counts, verdict, accepted, refused, chaos_seconds() - start, mistakes);
@@ -471,10 +533,9 @@ static unsigned run_round(const request *r, uint64_t seed, uint64_t kills, const
   t->mistakes += mistakes;
   if (mistakes != 0 || r->keep) {
     if (disk) {
-      char command[9000];
-      snprintf(command, sizeof command, "cp -a --sparse=always '%s'/. '%s'", place, directory);
-      (void)!system(command);
+      shell("cp -a --sparse=always '%s'/. '%s'", place, directory);
     }
+    keep_truth(&round, directory);
     printf("kept: %s\n", directory);
   }
   if (disk) {
@@ -506,6 +567,9 @@ int main(int argc, char **argv)
     return run_process(argv + 2);
   }
   const request r = parse(argc, argv);
+  if (r.judged != NULL) {
+    return judge_kept(r.judged);
+  }
   const ssize_t size = readlink("/proc/self/exe", program, sizeof program - 1);
   char base[4000] = "/tmp/log_chaos.XXXXXX";
   const bool own_directory = r.directory == NULL;
