@@ -64,6 +64,8 @@ const char *rk_status_text(rk_status status)
     return "beyond a limit";
   case RK_ERR_CONFLICT:
     return "conflicts with the recording";
+  case RK_ERR_FULL:
+    return "ring full, row dropped";
   }
   return "unknown status";
 }

@@ -28,6 +28,7 @@ typedef struct rk_writer_record {
   int64_t start_ns;                        /* 8 fixed64: on the recording's axis */
   int64_t clock_monotonic, clock_realtime; /* 9 10 fixed64: pair at start */
   int64_t clock_offset;                    /* 11 fixed64: what this writer adds to CLOCK_MONOTONIC */
+  uint64_t dropped_rows;                   /* 12 varint: that its full ring refused so far */
 } rk_writer_record;
 
 /* What the creator fixed (unknown field 24603 of the first SetStoreInfo; SPEC "Recording record"). */

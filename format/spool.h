@@ -69,7 +69,8 @@ typedef struct rk_ring_header {
   uint64_t process;        /* 32: identity in the definitions file */
   uint32_t number;         /* 40: of this ring file in its process */
   uint32_t announced;      /* 44: 1 once the writer record is in the recording */
-  uint8_t reserved_a[16];
+  uint64_t dropped_rows;   /* 48: of that writer, that its full ring refused */
+  uint8_t reserved_a[8];
   uint64_t head; /* 64: stored with release order by the logging thread alone */
   uint8_t reserved_b[56];
   uint64_t tail;         /* 128: stored by whoever drains, once the rows are appended */

@@ -30,6 +30,9 @@ static void put_writer(rk_buffer *out, const rk_writer_record *writer)
   rk_pb_fixed64(out, 9, (uint64_t)writer->clock_monotonic);
   rk_pb_fixed64(out, 10, (uint64_t)writer->clock_realtime);
   rk_pb_fixed64(out, 11, (uint64_t)writer->clock_offset);
+  if (writer->dropped_rows != 0) {
+    rk_pb_varint(out, 12, writer->dropped_rows);
+  }
   rk_pb_end(out, mark);
 }
 
@@ -210,6 +213,10 @@ static bool get_writer(rk_decoding *d, const rk_pb_cursor *outer, const rk_pb_fi
       break;
     case 11:
       ok = get_fixed(d, &cursor, &field, &writer->clock_offset);
+      break;
+    case 12:
+      ok = rk_decoding_want(d, &cursor, &field, RK_PB_VARINT);
+      writer->dropped_rows = field.value;
       break;
     default:
       break;

@@ -170,7 +170,8 @@ static bool add_writer(rk_reader *reader, const rk_store *store, const rk_writer
                                           .tid = record->tid,
                                           .thread = intern(reader, record->thread),
                                           .program = intern(reader, record->program),
-                                          .start_ns = record->start_ns},
+                                          .start_ns = record->start_ns,
+                                          .dropped_rows = record->dropped_rows},
                                  .clock_monotonic = record->clock_monotonic,
                                  .clock_realtime = record->clock_realtime,
                                  .clock_offset = record->clock_offset};
@@ -181,10 +182,13 @@ static bool add_writer(rk_reader *reader, const rk_store *store, const rk_writer
     return true;
   }
   rk_writer_entry *known = rk_index_writer(reader, store, record->tag);
-  if (known) {
+  if (known) { /* counts only grow: the largest is the last */
+    const uint64_t dropped =
+        entry.info.dropped_rows > known->info.dropped_rows ? entry.info.dropped_rows : known->info.dropped_rows;
     if (compare_writers(&entry, known) < 0) {
       *known = entry;
     }
+    known->info.dropped_rows = dropped;
     return true;
   }
   rk_writer_entry *writer = rk_arena_alloc(&reader->arena, sizeof *writer);

@@ -95,7 +95,8 @@ static rk_status put_store(rk_merge_file *file, const rk_store *store, const rk_
                                      .start_ns = writer->start_ns,
                                      .clock_monotonic = clocks->clock_monotonic,
                                      .clock_realtime = clocks->clock_realtime,
-                                     .clock_offset = clocks->clock_offset};
+                                     .clock_offset = clocks->clock_offset,
+                                     .dropped_rows = writer->dropped_rows};
   }
   const size_t start = rk_frame_begin(&file->out, RK_FRAME_SET_STORE_INFO);
   rk_store_info_encode(&file->out, &info);

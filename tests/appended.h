@@ -30,6 +30,7 @@ typedef struct appended_writer {
   char thread[32];
   uint32_t chunks;
   uint32_t rows;
+  uint64_t dropped;
 } appended_writer;
 
 typedef struct appended_row {
@@ -79,10 +80,16 @@ static inline void appended_store_info(appended *file, const uint8_t *payload, s
   } else if (!first) {
     assert_true(info.has_writer);
     assert_int_not_equal(info.writer.tag, 0);
-    assert_null(appended_find(file, info.writer.tag));
+    appended_writer *known = appended_find(file, info.writer.tag);
+    if (known != NULL) { /* again, because it dropped rows meanwhile */
+      assert_true(info.writer.dropped_rows > known->dropped);
+      known->dropped = info.writer.dropped_rows;
+      return;
+    }
     assert_true(file->writer_count < APPENDED_WRITERS_MAX);
     appended_writer *writer = &file->writers[file->writer_count++];
-    *writer = (appended_writer){.tag = info.writer.tag, .pid = info.writer.pid, .tid = info.writer.tid};
+    *writer = (appended_writer){
+        .tag = info.writer.tag, .pid = info.writer.pid, .tid = info.writer.tid, .dropped = info.writer.dropped_rows};
     assert_true(info.writer.thread.size < sizeof writer->thread);
     memcpy(writer->thread, info.writer.thread.data, info.writer.thread.size);
   }

@@ -112,8 +112,12 @@ static rk_status show_store_info(const rk_buffer *in, FILE *out)
     print_text(out, "thread", w->thread);
     print_text(out, "program", w->program);
     fprintf(out, " pid=%" PRId64 " tid=%" PRId64 " start_ns=%" PRId64, w->pid, w->tid, w->start_ns);
-    fprintf(out, " clock_monotonic=%" PRId64 " clock_realtime=%" PRId64 " clock_offset=%" PRId64 "\n",
-            w->clock_monotonic, w->clock_realtime, w->clock_offset);
+    fprintf(out, " clock_monotonic=%" PRId64 " clock_realtime=%" PRId64 " clock_offset=%" PRId64, w->clock_monotonic,
+            w->clock_realtime, w->clock_offset);
+    if (w->dropped_rows != 0) {
+      fprintf(out, " dropped_rows=%" PRIu64, w->dropped_rows);
+    }
+    fprintf(out, "\n");
   }
   if (info.has_recording) {
     fprintf(out, "recording clock_offset=%" PRId64, info.recording.clock_offset);

@@ -124,7 +124,7 @@ static void test_open_refused(void **state)
   assert_int_equal(open_status("", NULL), RK_ERR_MISUSE);
   assert_int_equal(rk_recording_open(s->path, NULL, NULL, NULL), RK_ERR_MISUSE);
   assert_int_equal(count_entries(s->directory, ""), 0);
-  assert_int_equal(open_status(s->directory, NULL), RK_ERR_IO);
+  assert_int_equal(open_status(s->directory, NULL), RK_ERR_NOT_RRD);
   assert_int_equal(open_status("/nonexistent/run.rrd", NULL), RK_ERR_IO);
   assert_int_equal(open_status("/dev/null", NULL), RK_ERR_NOT_RRD);
   put_file(s->path, "", 0);

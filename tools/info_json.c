@@ -77,7 +77,7 @@ static void put_writers(const info *i, out *o)
     put_id(o, true, "id", w->tag);
     if (w->writer == NULL) {
       out_text(o, ",\"recording_id\":null,\"host\":null,\"boot_id\":null,\"pid\":null,\"tid\":null,\"program\":null,"
-                  "\"thread\":null,\"start\":null");
+                  "\"thread\":null,\"start\":null,\"dropped_rows\":null");
     } else {
       put_text(o, false, "recording_id", w->writer->store->recording_id);
       put_text(o, false, "host", w->writer->host);
@@ -92,6 +92,8 @@ static void put_writers(const info *i, out *o)
       out_char(o, '"');
       out_time(o, w->writer->start_ns);
       out_char(o, '"');
+      json_key(o, false, "dropped_rows");
+      out_uint(o, w->writer->dropped_rows);
     }
     put_tally(o, &w->tally);
     out_char(o, '}');

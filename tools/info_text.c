@@ -192,6 +192,27 @@ static void compression(const info *i, table *t)
   cell_ratio(t, &i->total);
 }
 
+/* What writers refused with full rings: one line, where there is any. */
+static void dropped(const info *i, out *o, bool coloured)
+{
+  uint64_t total = 0;
+  for (size_t n = 0; n < i->writer_count; n++)
+    total += i->writers[n].writer == NULL ? 0 : i->writers[n].writer->dropped_rows;
+  if (total == 0)
+    return;
+  out_format(o, "%sDropped%s: %" PRIu64 " rows refused by full rings, by writer", coloured ? "\033[1;31m" : "",
+             coloured ? "\033[0m" : "", total);
+  for (size_t n = 0; n < i->writer_count; n++) {
+    const info_writer *w = &i->writers[n];
+    if (w->writer != NULL && w->writer->dropped_rows > 0) {
+      out_char(o, ' ');
+      out_hex32(o, w->tag);
+      out_format(o, ": %" PRIu64, w->writer->dropped_rows);
+    }
+  }
+  out_char(o, '\n');
+}
+
 typedef struct section {
   const char *title;
   const char *heads[16];
@@ -218,6 +239,7 @@ void info_text(const info *i, out *o, size_t width, bool coloured)
     table_print(&t, o, width, coloured);
     table_free(&t);
   }
+  dropped(i, o, coloured);
   if (i->stats.loss_count > 0) {
     out_format(o, "%sLost%s: %" PRIu64 " places, ", coloured ? "\033[1;31m" : "", coloured ? "\033[0m" : "",
                i->stats.loss_count);

@@ -1,16 +1,16 @@
-/* The append: one write per record, and what a refused write leaves behind. */
+/* The append: one write per record, and what a refused or torn one leaves behind (SPEC "Appending"). */
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "format/bytes.h"
 #include "format/error.h"
-#include "format/frame.h"
-#include "format/messages.h"
 #include "format/seal.h"
+#include "writer/heal.h"
 #include "writer/writer_internal.h"
+
+#define PROBE_SIZE 4096
 
 /* Cuts the file back to `start` if this process is alone and nothing came after `end`. */
 static bool take_back(rk_recording *recording, off_t start, off_t end)
@@ -21,79 +21,116 @@ static bool take_back(rk_recording *recording, off_t start, off_t end)
   }
   const bool done = lseek(recording->fd, 0, SEEK_END) == end && ftruncate(recording->fd, start) == 0;
   rk_participants_lock(recording->fd, NULL);
+  if (done) {
+    recording->tail.reserved = 0; /* ftruncate released it */
+  }
   return done;
 }
 
-/* Overwrites the torn [start, end) in place with one frame that readers skip. */
-static bool fill(rk_recording *recording, off_t start, off_t end)
+/* write, with SIGXFSZ kept from the process where there is a file-size limit that others may reach first. */
+static ssize_t write_limited(rk_recording *recording, const void *data, size_t size)
 {
-  const size_t size = (size_t)(end - start);
+  sigset_t signal, before, pending;
+  const bool limited = recording->tail.limit != INT64_MAX;
+  bool was_pending = false;
+  if (limited) {
+    sigemptyset(&signal);
+    sigaddset(&signal, SIGXFSZ);
+    was_pending = sigpending(&pending) == 0 && sigismember(&pending, SIGXFSZ);
+    pthread_sigmask(SIG_BLOCK, &signal, &before);
+  }
+  ssize_t n;
+  do {
+    n = write(recording->fd, data, size);
+  } while (n < 0 && errno == EINTR);
+  if (limited) {
+    const int failed = errno;
+    const struct timespec now = {0};
+    if (n < 0 && failed == EFBIG && !was_pending) {
+      sigtimedwait(&signal, NULL, &now);
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = failed;
+  }
+  return n;
+}
+
+int rk_append_raw(rk_recording *recording, const void *record, size_t size)
+{
+  rk_tail *tail = &recording->tail;
+  if (recording->fd < 0) {
+    return EBADF;
+  }
+  const int refused = rk_reserve(recording, size);
+  if (refused != 0) {
+    return refused;
+  }
+  const ssize_t n = write_limited(recording, record, size);
+  if (n <= 0) {
+    return n < 0 ? errno : ENOSPC;
+  }
+  /* The position after an append is its end, and nobody else in this process appends now. */
+  const off_t end = lseek(recording->fd, 0, SEEK_CUR), start = end - n;
+  if ((size_t)n < size) {
+    tail->reserved = 0;
+    /* Nothing of it may count. A piece too short for a filler holds no whole frame: it is the next one's to heal. */
+    if (!take_back(recording, start, end) && n >= (off_t)rk_filler_min(recording)) {
+      rk_heal_fill(recording, start, end);
+    }
+    return tail->limit != INT64_MAX && end >= tail->limit ? EFBIG : ENOSPC;
+  }
+  const bool follows_own = start == tail->end;
+  tail->end = end;
+  if (!follows_own) {
+    rk_heal_before(recording, start); /* if it cannot now, the walk will */
+  }
+  return 0;
+}
+
+/* After a misaligned record: a filler that ends at a multiple of 128 again. */
+static void align(rk_recording *recording)
+{
   rk_buffer out = {0};
-  const size_t frame = rk_frame_begin(&out, RK_FRAME_SET_STORE_INFO);
-  const rk_store_info info = {
-      .row_id = {.time_ns = (uint64_t)(rk_clock(CLOCK_MONOTONIC) + recording->clock_offset)},
-      .store = {.kind = RK_STORE_RECORDING,
-                .application_id = {.data = recording->application_id, .size = strlen(recording->application_id)},
-                .recording_id = {.data = recording->recording_id, .size = strlen(recording->recording_id)}},
-      .source_kind = 1,
-      .store_version = rk_load_u32(rk_stream_header_bytes + 4)};
-  rk_store_info_encode(&out, &info);
-  const size_t pad_header = 3 + 4; /* tag of RK_PAD_FIELD, length as a four-byte varint */
-  bool done = false;
-  if (!out.failed && size % RK_FRAME_ALIGNMENT == 0 && start % RK_FRAME_ALIGNMENT == 0 &&
-      out.size + pad_header + RK_SEAL_SIZE <= size && size < (size_t)1 << 28) {
-    const size_t pad = size - out.size - pad_header - RK_SEAL_SIZE;
-    const uint8_t header[7] = {
-        0xC2,
-        0x81 | 0,
-        0x0C,
-        (uint8_t)(pad | 0x80),
-        (uint8_t)(pad >> 7 | 0x80),
-        (uint8_t)(pad >> 14 | 0x80),
-        (uint8_t)(pad >> 21 & 0x7F),
-    };
-    rk_buffer_append(&out, header, sizeof header);
-    rk_buffer_append_zero(&out, pad);
-    rk_seal seal = {.flags = RK_SEAL_FILLER, .recording_hash = recording->hash};
-    rk_seal_frame(&out, frame, 0, &seal);
-    char link[32];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", recording->fd);
-    /* Linux appends even with pwrite where the descriptor says O_APPEND. */
-    const int fd = out.failed || out.size != size ? -1 : open(link, O_WRONLY | O_CLOEXEC);
-    if (fd >= 0) {
-      done = pwrite(fd, out.data, size, start) == (ssize_t)size;
-      close(fd);
+  const size_t least = rk_filler_min(recording);
+  for (int attempt = 0; attempt < 3 && recording->tail.end % RK_FRAME_ALIGNMENT != 0; attempt++) {
+    const off_t end = recording->tail.end;
+    const size_t missing = (size_t)(RK_FRAME_ALIGNMENT - (end + (off_t)least) % RK_FRAME_ALIGNMENT);
+    rk_buffer_reset(&out);
+    rk_filler_encode(recording, (uint64_t)end, least + missing, &out);
+    if (out.failed || rk_append_raw(recording, out.data, out.size) != 0) {
+      break;
     }
   }
   rk_buffer_free(&out);
-  return done;
 }
 
 rk_status rk_append(rk_recording *recording, const void *record, size_t size, rk_error *error)
 {
   pthread_mutex_lock(&recording->append_mutex); /* waiting asleep is cheaper than spinning on the inode's lock */
-  ssize_t n;
-  do {
-    n = write(recording->fd, record, size);
-  } while (n < 0 && errno == EINTR);
-  int failed = n < 0 ? errno : 0;
-  if (n >= 0 && (size_t)n < size) {
-    /* The position after an append is its end, and nobody else in this process appends now. */
-    const off_t end = lseek(recording->fd, 0, SEEK_CUR);
-    const uint8_t *rest = (const uint8_t *)record + n;
-    size_t left = size - (size_t)n;
-    const ssize_t more = lseek(recording->fd, 0, SEEK_END) == end ? write(recording->fd, rest, left) : 0;
-    failed = more < 0 ? errno : ENOSPC;
-    if (more == (ssize_t)left) {
-      failed = 0;
-    } else {
-      const off_t torn_end = more > 0 ? lseek(recording->fd, 0, SEEK_CUR) : end;
-      const off_t torn_start = end - n;
-      if (!take_back(recording, torn_start, torn_end)) {
-        fill(recording, torn_start, torn_end);
-      }
+  const int failed = rk_append_raw(recording, record, size);
+  if (failed == 0) {
+    if (recording->tail.end % RK_FRAME_ALIGNMENT != 0) {
+      align(recording);
     }
+    __atomic_add_fetch(&recording->counts.records, 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&recording->counts.bytes, size, __ATOMIC_RELAXED);
   }
+  pthread_mutex_unlock(&recording->append_mutex);
+  if (__atomic_exchange_n(&recording->refused, failed != 0, __ATOMIC_RELAXED) && failed == 0) {
+    pthread_mutex_lock(&recording->mutex);
+    recording->reported.status = RK_OK; /* the next failure is news */
+    pthread_mutex_unlock(&recording->mutex);
+  }
+  return failed == 0 ? RK_OK : rk_fail_errno(error, failed, "cannot append to %.120s", recording->path);
+}
+
+rk_status rk_append_probe(rk_recording *recording, rk_error *error)
+{
+  if (!__atomic_load_n(&recording->refused, __ATOMIC_RELAXED)) {
+    return RK_OK;
+  }
+  pthread_mutex_lock(&recording->append_mutex);
+  const int failed = recording->fd < 0 ? EBADF : rk_reserve(recording, PROBE_SIZE);
   pthread_mutex_unlock(&recording->append_mutex);
   return failed == 0 ? RK_OK : rk_fail_errno(error, failed, "cannot append to %.120s", recording->path);
 }

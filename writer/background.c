@@ -8,15 +8,25 @@
 #include "format/error.h"
 #include "writer/writer_internal.h"
 
-#define PAUSE_MIN 1000000 /* ns */
+#define PAUSE_MIN 1000000    /* ns */
+#define RETRY_NS  100000000  /* after a refused append */
+#define WATCH_NS  1000000000 /* rk_watch runs at least so often */
 
 void rk_background_note(rk_recording *recording, const rk_error *error)
 {
+  __atomic_add_fetch(&recording->counts.errors, 1, __ATOMIC_RELAXED);
   pthread_mutex_lock(&recording->mutex);
   if (recording->background_error.status == RK_OK) {
     recording->background_error = *error;
   }
+  const bool is_news = recording->reported.status != error->status || recording->reported.sys_errno != error->sys_errno;
+  if (is_news) {
+    recording->reported = *error;
+  }
   pthread_mutex_unlock(&recording->mutex);
+  if (is_news && recording->on_error != NULL) {
+    recording->on_error(recording->context, error);
+  }
 }
 
 /* Drains the ring if it is a quarter full or its oldest row is half the flush age old. Returns after how long to look
@@ -41,6 +51,7 @@ static int64_t tend(rk_recording *recording, rk_ring *ring)
         rk_error error = {0};
         if (rk_ring_drain_locked(recording, ring, &error) != RK_OK) {
           rk_background_note(recording, &error);
+          pause = pause < RETRY_NS ? pause : RETRY_NS;
         }
       }
       if (age < pause) {
@@ -55,11 +66,18 @@ static int64_t tend(rk_recording *recording, rk_ring *ring)
   return pause;
 }
 
+static int64_t longest_pause(const rk_recording *recording)
+{
+  int64_t pause = recording->flush_age_ns / 2;
+  pause = recording->sync_interval_ns > 0 && recording->sync_interval_ns < pause ? recording->sync_interval_ns : pause;
+  return pause < WATCH_NS ? pause : WATCH_NS;
+}
+
 static void *run(void *argument)
 {
   rk_recording *recording = argument;
   prctl(PR_SET_NAME, "rrdkit");
-  int64_t pause = recording->flush_age_ns / 2;
+  int64_t pause = longest_pause(recording);
   pthread_mutex_lock(&recording->background_mutex);
   while (!recording->background_stops) {
     const int64_t at = rk_clock(CLOCK_MONOTONIC) + (pause < PAUSE_MIN ? PAUSE_MIN : pause);
@@ -69,7 +87,7 @@ static void *run(void *argument)
       break;
     }
     pthread_mutex_unlock(&recording->background_mutex);
-    pause = recording->flush_age_ns / 2;
+    pause = longest_pause(recording);
     for (size_t i = 0;; i++) {
       pthread_mutex_lock(&recording->mutex);
       rk_ring *ring = i < recording->rings.count ? recording->rings.items[i] : NULL;
@@ -80,6 +98,7 @@ static void *run(void *argument)
       const int64_t wanted = tend(recording, ring);
       pause = wanted < pause ? wanted : pause;
     }
+    rk_watch(recording);
     pthread_mutex_lock(&recording->background_mutex);
   }
   pthread_mutex_unlock(&recording->background_mutex);

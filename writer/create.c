@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "format/bytes.h"
@@ -17,36 +16,10 @@
 
 #define FIRST_FRAME_MAX ((size_t)64 << 10)
 
-/* File systems on which O_APPEND writes of several hosts are not atomic. */
-static bool is_network_file_system(int fd)
+/* Whether the recording must not be there. */
+static bool is_refused_place(const rk_recording *recording, int fd)
 {
-  static const uint32_t magics[] = {
-      0x6969,     /* NFS */
-      0xFF534D42, /* CIFS */
-      0xFE534D42, /* SMB2 */
-      0x517B,     /* SMB */
-      0x5346414F, /* AFS */
-      0x6B414653, /* kAFS */
-      0x564C,     /* NCP */
-      0x73757245, /* Coda */
-      0x01021997, /* 9P */
-      0x00C36400, /* Ceph */
-      0x0BD00BD0, /* Lustre */
-      0x47504653, /* GPFS */
-      0x013111A8, /* IBRIX */
-      0x7461636F, /* OCFS2 */
-      0x01161970, /* GFS2 */
-  };
-  struct statfs info;
-  if (fstatfs(fd, &info) != 0) {
-    return false;
-  }
-  for (size_t i = 0; i < sizeof magics / sizeof magics[0]; i++) {
-    if ((uint32_t)info.f_type == magics[i]) {
-      return true;
-    }
-  }
-  return false;
+  return recording->network == RK_NETWORK_REFUSE && rk_is_network(fd);
 }
 
 rk_status rk_participants_lock(int fd, rk_error *error)
@@ -165,8 +138,8 @@ static rk_status create(rk_recording *recording, const rk_recording_options *opt
   if (start.failed) {
     status = rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a recording");
   } else if (fd < 0) {
-    status = rk_fail_errno(error, errno, "cannot create %.100s", recording->path);
-  } else if (is_network_file_system(fd)) {
+    status = rk_place_error(recording->path, errno, error);
+  } else if (is_refused_place(recording, fd)) {
     status = rk_fail(error, RK_ERR_UNSUPPORTED, RK_NO_OFFSET,
                      "%.100s is on a network file system, which has no atomic append", recording->path);
   } else if (write_all(fd, start.data, start.size) != RK_OK) {
@@ -295,7 +268,7 @@ static rk_status join(rk_recording *recording, const rk_recording_options *optio
   if (!S_ISREG(info.st_mode)) {
     return rk_fail(error, RK_ERR_NOT_RRD, RK_NO_OFFSET, "%.100s is not a regular file", recording->path);
   }
-  if (is_network_file_system(fd)) {
+  if (is_refused_place(recording, fd)) {
     return rk_fail(error, RK_ERR_UNSUPPORTED, RK_NO_OFFSET,
                    "%.100s is on a network file system, which has no atomic append", recording->path);
   }
@@ -324,7 +297,7 @@ rk_status rk_recording_attach(rk_recording *recording, const rk_recording_option
       return RK_OK;
     }
     if (errno != ENOENT) {
-      return rk_fail_errno(error, errno, "cannot open %.100s", recording->path);
+      return rk_place_error(recording->path, errno, error);
     }
     const rk_status status = create(recording, options, error);
     if (status != RK_END) {

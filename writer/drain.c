@@ -115,7 +115,12 @@ rk_store_id rk_recording_store(const rk_recording *recording)
                        .recording_id = {.data = recording->recording_id, .size = strlen(recording->recording_id)}};
 }
 
-static void put_writer_record(const rk_recording *recording, const rk_ring *ring, rk_buffer *out)
+static uint64_t dropped_rows(const rk_ring *ring)
+{
+  return __atomic_load_n(&ring->header->dropped_rows, __ATOMIC_RELAXED);
+}
+
+static void put_writer_record(const rk_recording *recording, const rk_ring *ring, uint64_t drops, rk_buffer *out)
 {
   const char *const host = rk_host_name(), *const boot = rk_boot_id(), *const program = rk_program_name();
   const rk_writer_record record = {.tag = ring->tag,
@@ -128,7 +133,8 @@ static void put_writer_record(const rk_recording *recording, const rk_ring *ring
                                    .start_ns = ring->start_ns,
                                    .clock_monotonic = ring->clock_monotonic,
                                    .clock_realtime = ring->clock_realtime,
-                                   .clock_offset = recording->clock_offset};
+                                   .clock_offset = recording->clock_offset,
+                                   .dropped_rows = drops};
   const rk_store_id store = rk_recording_store(recording);
   rk_writer_frame_encode(out, &store, recording->hash, &record);
 }
@@ -161,8 +167,9 @@ static rk_status append_groups(rk_recording *recording, rk_ring *ring, const rk_
                             .compression = recording->compression,
                             .tag = ring->tag};
   rk_buffer_reset(out);
-  if (!ring->announced) {
-    put_writer_record(recording, ring, out);
+  const uint64_t drops = dropped_rows(ring);
+  if (!ring->announced || drops != ring->recorded_drops) {
+    put_writer_record(recording, ring, drops, out);
   }
   bool failed = false;
   uint32_t encoded = *done;
@@ -192,6 +199,8 @@ static rk_status append_groups(rk_recording *recording, rk_ring *ring, const rk_
     }
   }
   *done = encoded;
+  ring->recorded_drops = drops;
+  __atomic_add_fetch(&recording->counts.rows_appended, drain->row_count, __ATOMIC_RELAXED);
   if (failed || drain->damaged) {
     const rk_error note = {.status = RK_ERR_CORRUPT,
                            .offset = RK_NO_OFFSET,
@@ -242,14 +251,25 @@ rk_status rk_ring_drain_locked(rk_recording *recording, rk_ring *ring, rk_error 
     return RK_OK;
   }
   const uint64_t head = __atomic_load_n(&ring->header->head, __ATOMIC_ACQUIRE);
-  if (head == ring->header->tail) {
+  if (head == ring->header->tail && dropped_rows(ring) == ring->recorded_drops) {
     return RK_OK;
+  }
+  const rk_status refused = rk_append_probe(recording, error);
+  if (refused != RK_OK) {
+    return refused;
   }
   rk_scratch *scratch = scratch_take(recording);
   if (scratch == NULL) {
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to drain a ring");
   }
   rk_status status = RK_OK;
+  if (head == ring->header->tail) { /* nothing but dropped rows to tell of */
+    const uint64_t drops = dropped_rows(ring);
+    rk_buffer_reset(&scratch->out);
+    put_writer_record(recording, ring, drops, &scratch->out);
+    status = flush_record(recording, ring, &scratch->out, scratch->out.size, error);
+    ring->recorded_drops = status == RK_OK ? drops : ring->recorded_drops;
+  }
   for (uint64_t tail; status == RK_OK && (tail = ring->header->tail) < head;) {
     const rk_row_source source = rk_row_source_ring(ring->data, ring->size, tail, head);
     const uint64_t end = ring->resume_chunks > 0 ? ring->resume_end : rk_row_source_pass(&source, false);

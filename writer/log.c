@@ -121,7 +121,8 @@ static rk_status drain_own(rk_thread *thread, bool wait)
 /* Makes room for `size` bytes in a row; a skip to the ring's end may be needed first. */
 static rk_status make_room(rk_thread *thread, size_t size)
 {
-  for (int attempt = 0; attempt < 3; attempt++) {
+  int64_t since = 0;
+  for (int attempt = 0; attempt < 3;) {
     thread->tail = __atomic_load_n(&thread->ring->header->tail, __ATOMIC_ACQUIRE);
     const uint64_t contiguous = thread->size - (thread->head & (thread->size - 1));
     const uint64_t needed = size <= contiguous ? size : contiguous + size;
@@ -134,8 +135,13 @@ static rk_status make_room(rk_thread *thread, size_t size)
       }
       return RK_OK;
     }
-    const rk_status status = drain_own(thread, true);
-    if (status != RK_OK) {
+    if (thread->full_until_ns != 0 && rk_clock(CLOCK_MONOTONIC) < thread->full_until_ns) {
+      return rk_full(thread, &since);
+    }
+    rk_status status = drain_own(thread, true);
+    if (status == RK_OK) {
+      attempt++;
+    } else if (status != RK_ERR_IO || (status = rk_full(thread, &since)) != RK_OK) {
       return status;
     }
   }
@@ -152,17 +158,21 @@ static rk_status log_large(rk_thread *thread, const rk_entity *entity, const rk_
   }
   write_row(thread, entity, cells, cell_count, sizes, is_static, size, row);
   rk_ring *ring = thread->ring;
-  pthread_mutex_lock(&ring->mutex);
-  rk_status status = rk_ring_drain_locked(thread->recording, ring, &thread->error);
-  if (status == RK_OK) {
-    status = rk_ring_append_row(thread->recording, ring, row, size, &thread->error);
-  }
-  pthread_mutex_unlock(&ring->mutex);
-  if (status == RK_OK) {
-    thread->row++;
-  } else {
+  rk_status status;
+  int64_t since = 0;
+  do {
+    pthread_mutex_lock(&ring->mutex);
+    status = rk_ring_drain_locked(thread->recording, ring, &thread->error);
+    if (status == RK_OK) {
+      status = rk_ring_append_row(thread->recording, ring, row, size, &thread->error);
+    }
+    pthread_mutex_unlock(&ring->mutex);
+    if (status == RK_OK) {
+      __atomic_store_n(&thread->row, thread->row + 1, __ATOMIC_RELAXED);
+      break;
+    }
     rk_background_note(thread->recording, &thread->error);
-  }
+  } while (status == RK_ERR_IO && (status = rk_full(thread, &since)) == RK_OK);
   free(row);
   return status;
 }
@@ -220,12 +230,13 @@ static rk_status log_entered(rk_thread *thread, const rk_entity *entity, const r
   }
   write_row(thread, entity, cells, cell_count, sizes, is_static, size,
             thread->data + (thread->head & (thread->size - 1)));
-  thread->row++;
+  __atomic_store_n(&thread->row, thread->row + 1, __ATOMIC_RELAXED);
   thread->head += size;
   __atomic_store_n(thread->shared_head, thread->head, __ATOMIC_RELEASE);
   if (unlikely(thread->head - thread->tail > thread->size / 4 * 3)) {
     thread->tail = __atomic_load_n(&thread->ring->header->tail, __ATOMIC_ACQUIRE);
-    if (thread->head - thread->tail > thread->size / 4 * 3) {
+    if (thread->head - thread->tail > thread->size / 4 * 3 &&
+        !__atomic_load_n(&thread->recording->refused, __ATOMIC_RELAXED)) { /* else the background thread tries */
       const rk_error before = thread->error;
       drain_own(thread, false); /* the row is accepted; a failure is noted for the recording */
       thread->error = before;

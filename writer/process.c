@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "format/error.h"
+#include "writer/heal.h"
 #include "writer/writer_internal.h"
 
 static pthread_mutex_t list_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -90,8 +91,13 @@ static void reopen(rk_recording *recording)
   }
   close(recording->fd);
   recording->fd = fd;
+  rk_heal_close(recording);
   if (fd >= 0) {
     rk_participants_lock(fd, NULL);
+    if (rk_heal_open(recording, NULL) != RK_OK) {
+      close(fd);
+      recording->fd = -1; /* appends fail */
+    }
   }
 }
 
@@ -105,6 +111,9 @@ static void begin_anew(rk_recording *recording)
   recording->rings.count = 0;
   recording->ring_count = 0;
   memset(recording->builtin_defined, 0, sizeof recording->builtin_defined);
+  recording->counts = (rk_counts){0};
+  recording->reported = (rk_error){0};
+  recording->refused = false;
   if (recording->definitions_fd >= 0) {
     close(recording->definitions_fd);
     recording->definitions_fd = -1;
@@ -145,7 +154,8 @@ rk_status rk_process_add(rk_recording *recording, const rk_recording_options *op
   recording->unique = rk_process_serial();
   recording->serial = rk_process_serial();
   pthread_mutex_lock(&list_mutex); /* a fork meanwhile would leave the child with a descriptor nobody knows of */
-  const rk_status status = rk_recording_attach(recording, options, created, error);
+  rk_status status = rk_recording_attach(recording, options, created, error);
+  status = status != RK_OK ? status : rk_heal_open(recording, error);
   if (status == RK_OK) {
     recording->next = list;
     list = recording;

@@ -9,6 +9,7 @@
 
 #include "format/error.h"
 #include "format/utf8.h"
+#include "writer/heal.h"
 #include "writer/writer_internal.h"
 
 /* Application ids are names that Rerun's own catalog takes; recording ids are any printable text. */
@@ -62,6 +63,16 @@ static rk_status take_options(rk_recording *recording, const rk_recording_option
   while (recording->ring_size < ring_size) {
     recording->ring_size *= 2;
   }
+  if (options->on_full < RK_FULL_BLOCK || options->on_full > RK_FULL_DROP_NEWEST || options->sync_interval_ns < 0 ||
+      options->network < RK_NETWORK_REFUSE || options->network > RK_NETWORK_FILE_PER_PROCESS) {
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "unknown policy or negative sync interval");
+  }
+  recording->on_full = options->on_full;
+  recording->block_timeout_ns = options->block_timeout_ns == 0 ? RK_BLOCK_TIMEOUT_DEFAULT : options->block_timeout_ns;
+  recording->sync_interval_ns = options->sync_interval_ns;
+  recording->network = options->network;
+  recording->on_error = options->on_error;
+  recording->context = options->context;
   recording->compression = options->compression == RK_COMPRESSION_DEFAULT ? RK_COMPRESSION_LZ4 : options->compression;
   recording->flush_age_ns = options->flush_age_ns == 0 ? RK_FLUSH_AGE_DEFAULT : options->flush_age_ns;
   return RK_OK;
@@ -103,6 +114,7 @@ static rk_status take_paths(rk_recording *recording, const char *path, const cha
 
 static void recording_destroy(rk_recording *recording)
 {
+  rk_heal_close(recording);
   if (recording->fd >= 0) {
     close(recording->fd);
   }
@@ -153,6 +165,7 @@ RK_API rk_status rk_recording_open(const char *path, const rk_recording_options 
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a recording");
   }
   recording->fd = -1;
+  recording->tail.repair_fd = -1;
   recording->definitions_fd = -1;
   recording->references = 1;
   pthread_mutex_init(&recording->close_mutex, NULL);
@@ -163,6 +176,7 @@ RK_API rk_status rk_recording_open(const char *path, const rk_recording_options 
   bool created = false;
   rk_status status = take_options(recording, options, error);
   status = status != RK_OK ? status : take_paths(recording, path, options->spool_directory, error);
+  status = status != RK_OK ? status : rk_place_choose(recording, options, error);
   status = status != RK_OK ? status : rk_process_add(recording, options, &created, error);
   if (status != RK_OK) {
     recording_destroy(recording);
@@ -224,6 +238,53 @@ RK_API rk_status rk_recording_flush(rk_recording *recording)
   return status;
 }
 
+RK_API rk_status rk_recording_sync(rk_recording *recording)
+{
+  rk_status status = rk_recording_flush(recording);
+  if (status != RK_OK) {
+    return status;
+  }
+  rk_error error = {.status = RK_OK, .offset = RK_NO_OFFSET};
+  pthread_mutex_lock(&recording->close_mutex); /* the descriptor stays */
+  if (recording->fd >= 0) {                    /* else close has appended all */
+    status = rk_fdatasync(recording, &error);
+  }
+  pthread_mutex_unlock(&recording->close_mutex);
+  rk_error *own = rk_thread_error(recording);
+  if (status != RK_OK && own != NULL) {
+    *own = error;
+  }
+  return status;
+}
+
+RK_API void rk_recording_get_stats(const rk_recording *recording, rk_recording_stats *stats)
+{
+  if (stats == NULL) {
+    return;
+  }
+  *stats = (rk_recording_stats){0};
+  if (recording == NULL) {
+    return;
+  }
+  rk_recording *mutable = (rk_recording *)(uintptr_t)recording; /* for its mutex */
+  const rk_counts *counts = &recording->counts;
+  /* First, so that no row seems appended that was not accepted. */
+  stats->rows_appended = __atomic_load_n(&counts->rows_appended, __ATOMIC_ACQUIRE);
+  stats->rows_dropped = __atomic_load_n(&counts->rows_dropped, __ATOMIC_RELAXED);
+  stats->records = __atomic_load_n(&counts->records, __ATOMIC_RELAXED);
+  stats->bytes = __atomic_load_n(&counts->bytes, __ATOMIC_RELAXED);
+  stats->heals = __atomic_load_n(&counts->heals, __ATOMIC_RELAXED);
+  stats->adoptions = __atomic_load_n(&counts->adoptions, __ATOMIC_RELAXED);
+  stats->errors = __atomic_load_n(&counts->errors, __ATOMIC_RELAXED);
+  pthread_mutex_lock(&mutable->mutex);
+  stats->rows_accepted = counts->rows_before;
+  for (size_t i = 0; i < recording->threads.count; i++) {
+    const rk_thread *thread = recording->threads.items[i];
+    stats->rows_accepted += __atomic_load_n(&thread->row, __ATOMIC_RELAXED);
+  }
+  pthread_mutex_unlock(&mutable->mutex);
+}
+
 /* Waits until no thread is inside a call that logs; new ones find the recording closed. */
 static void wait_for_loggers(rk_recording *recording)
 {
@@ -260,6 +321,11 @@ RK_API rk_status rk_recording_close(rk_recording *recording)
     wait_for_loggers(recording);
     rk_background_stop(recording);
     recording->close_status = rk_recording_drain_all(recording, &error);
+    rk_heal_walk(recording, RK_CLOSE_WALK_FRAMES);
+    if (recording->sync_interval_ns > 0 && rk_fdatasync(recording, &error) != RK_OK &&
+        recording->close_status == RK_OK) {
+      recording->close_status = RK_ERR_IO;
+    }
     pthread_mutex_lock(&recording->mutex);
     const size_t ring_count = recording->rings.count;
     pthread_mutex_unlock(&recording->mutex);
@@ -277,6 +343,7 @@ RK_API rk_status rk_recording_close(rk_recording *recording)
       close(recording->fd);
       recording->fd = -1;
     }
+    rk_heal_close(recording);
     pthread_mutex_unlock(&recording->append_mutex);
   }
   const rk_status status = recording->close_status;
@@ -346,6 +413,11 @@ RK_API const char *rk_recording_application_id(const rk_recording *recording)
 RK_API const char *rk_recording_recording_id(const rk_recording *recording)
 {
   return recording == NULL ? NULL : recording->recording_id;
+}
+
+RK_API const char *rk_recording_path(const rk_recording *recording)
+{
+  return recording == NULL ? NULL : recording->path;
 }
 
 RK_API int64_t rk_recording_now(const rk_recording *recording)

@@ -41,6 +41,7 @@ static void give_back(rk_recording *recording, rk_thread *thread)
   if (ring != NULL) {
     ring->in_use = false;
   }
+  recording->counts.rows_before += thread->row;
   for (size_t i = 0; i < recording->threads.count; i++) {
     if (recording->threads.items[i] == thread) {
       recording->threads.items[i] = recording->threads.items[--recording->threads.count];
@@ -188,19 +189,22 @@ rk_status rk_thread_renew(rk_thread *thread, rk_error *error)
   rk_clock_pair(&ring->clock_monotonic, &ring->clock_realtime);
   ring->start_ns = ring->clock_monotonic + recording->clock_offset;
   ring->announced = false;
+  ring->recorded_drops = 0;
   ring->chunk_number = 0;
   ring->resume_chunks = 0;
   rk_ring_header *header = ring->header;
   header->tag = tag;
   header->announced = 0;
+  header->dropped_rows = 0;
   header->chunk_number = 0;
   thread->tail = thread->head = __atomic_load_n(&header->head, __ATOMIC_RELAXED);
   thread->shared_head = &header->head;
   thread->data = ring->data;
   thread->size = ring->size;
-  thread->row = 0;
   pthread_mutex_unlock(&ring->mutex);
   pthread_mutex_lock(&recording->mutex);
+  recording->counts.rows_before += thread->row;
+  __atomic_store_n(&thread->row, 0, __ATOMIC_RELAXED);
   const rk_status status = rk_define_writer(recording, ring, error);
   pthread_mutex_unlock(&recording->mutex);
   return status;
@@ -258,6 +262,7 @@ void rk_threads_forget_after_fork(rk_recording *recording)
       own = thread; /* keeps its times and caches */
       own->serial = 0;
       own->busy = 0;
+      own->row = 0;
       own->ring = NULL;
     } else {
       thread_free(thread);

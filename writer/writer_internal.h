@@ -19,12 +19,14 @@
 #include "writer/component.h"
 #include "writer/map.h"
 
-#define RK_NAME_MAX          4096
-#define RK_ID_MAX            180
-#define RK_RECORD_SIZE       ((size_t)1 << 20) /* one append is at most this, unless a single frame is larger */
-#define RK_THREAD_NAME_SIZE  16
-#define RK_FLUSH_AGE_DEFAULT 1000000000
-#define RK_RING_SIZE_DEFAULT ((size_t)1 << 20)
+#define RK_NAME_MAX              4096
+#define RK_ID_MAX                180
+#define RK_RECORD_SIZE           ((size_t)1 << 20) /* one append is at most this, unless a single frame is larger */
+#define RK_THREAD_NAME_SIZE      16
+#define RK_FLUSH_AGE_DEFAULT     1000000000
+#define RK_RING_SIZE_DEFAULT     ((size_t)1 << 20)
+#define RK_BLOCK_TIMEOUT_DEFAULT 5000000000
+#define RK_CLOSE_WALK_FRAMES     ((size_t)1 << 16)
 
 /* A growable list of pointers. */
 typedef struct rk_pointers {
@@ -65,9 +67,10 @@ typedef struct rk_ring {
   char thread_name[RK_THREAD_NAME_SIZE];
   int64_t start_ns, clock_monotonic, clock_realtime;
   bool announced;
-  uint32_t chunk_number;  /* of the first chunk after the tail */
-  uint64_t resume_end;    /* where resume_chunks > 0: the drain of [tail, resume_end) was refused after ... */
-  uint32_t resume_chunks; /* ... so many of its chunks were appended */
+  uint64_t recorded_drops; /* as the recording has them */
+  uint32_t chunk_number;   /* of the first chunk after the tail */
+  uint64_t resume_end;     /* where resume_chunks > 0: the drain of [tail, resume_end) was refused after ... */
+  uint32_t resume_chunks;  /* ... so many of its chunks were appended */
   /* guarded by the recording's mutex */
   bool in_use;
 } rk_ring;
@@ -89,6 +92,7 @@ struct rk_thread {
   uint64_t head;
   uint64_t tail; /* as last seen */
   uint64_t *shared_head;
+  int64_t full_until_ns;      /* drop newest: until then the disk is not asked again */
   rk_time_value *time_values; /* sorted by timeline id */
   uint32_t time_count;
   uint32_t time_set; /* id of that set of timelines */
@@ -106,6 +110,25 @@ struct rk_thread {
 };
 
 typedef struct rk_scratch rk_scratch;
+
+/* What is known of the recording's end, and the walk that looks for gaps. Guarded by the append mutex, but the walk's
+ * own fields by its being one thread's at a time. */
+typedef struct rk_tail {
+  int repair_fd;  /* O_RDWR without O_APPEND, of its own, for in-place repairs; -1: closed */
+  off_t end;      /* of this process's last record, all before it in step or left to the walk; 0: none yet */
+  off_t reserved; /* blocks are allocated up to here, as far as this process knows */
+  bool no_reservation;
+  off_t limit;  /* RLIMIT_FSIZE at the last look; INT64_MAX: none */
+  off_t walked; /* frames lead up to here */
+  bool walked_sealed;
+  off_t stuck_at, stuck_limit; /* nothing could be healed there while the file was so long */
+} rk_tail;
+
+/* Counted with relaxed atomics. */
+typedef struct rk_counts {
+  uint64_t rows_before; /* accepted by threads that are gone, and by writers that a thread was before */
+  uint64_t rows_appended, rows_dropped, records, bytes, heals, adoptions, errors;
+} rk_counts;
 
 struct rk_recording {
   uint64_t serial; /* atomic; new after fork and close, so that every thread's fast path fails once */
@@ -143,6 +166,20 @@ struct rk_recording {
   rk_error background_error;
 
   pthread_mutex_t append_mutex;
+  rk_tail tail;
+  rk_counts counts;
+
+  rk_full_policy on_full;
+  int64_t block_timeout_ns; /* < 0: for ever */
+  int64_t sync_interval_ns; /* 0: never */
+  rk_network_policy network;
+  void (*on_error)(void *context, const rk_error *error);
+  void *context;
+  rk_error reported; /* guarded by mutex: what on_error was last told, until an append succeeds */
+  bool refused;      /* atomic: the last append was refused */
+  bool replaced;     /* the path no longer leads to the open file, and this was said */
+  int64_t watched_ns, synced_ns;
+  uint64_t synced_bytes;
 
   pthread_mutex_t background_mutex;
   pthread_cond_t background_wake;
@@ -208,8 +245,37 @@ void rk_scratches_free(rk_recording *recording);
 rk_store_id rk_recording_store(const rk_recording *recording);
 
 /* ---- append.c ---- */
-/* One write of whole sealed frames. On failure nothing of them counts as written. */
+/* One write of whole sealed frames, and healing of what lies before them. On failure nothing of them counts as written.
+ */
 rk_status rk_append(rk_recording *recording, const void *record, size_t size, rk_error *error);
+/* While appends are refused: whether they still would be, before rows are made into chunks for nothing. */
+rk_status rk_append_probe(rk_recording *recording, rk_error *error);
+/* The same as rk_append with the append mutex held. 0 or an errno. */
+int rk_append_raw(rk_recording *recording, const void *record, size_t size);
+
+/* ---- reserve.c ---- */
+/* Room for a record of `size` bytes at the end, and leave to write it. 0, or the errno with which it would be refused.
+ * The append mutex is held. */
+int rk_reserve(rk_recording *recording, size_t size);
+
+/* ---- full.c ---- */
+/* The ring is full and the append was refused with *why (the thread's error): waits or gives up as the recording's
+ * policy says. RK_OK: try again. Otherwise the row is dropped and counted. `*since`: 0 at first. */
+rk_status rk_full(rk_thread *thread, int64_t *since);
+
+/* ---- watch.c ---- */
+/* What the background thread does about once a second besides draining: the walk, the path's file, fdatasync. */
+void rk_watch(rk_recording *recording);
+rk_status rk_fdatasync(rk_recording *recording, rk_error *error);
+
+/* ---- place.c ---- */
+/* Whether the file system behind `fd` is one on which O_APPEND writes of several hosts are not atomic. A variable, so
+ * that tests can put another judge there. */
+extern bool (*rk_is_network)(int fd);
+/* On a network file system and with the policy for it: gives the recording a path of this process's own. */
+rk_status rk_place_choose(rk_recording *recording, const rk_recording_options *options, rk_error *error);
+/* The error of a failed open or create, said clearly. */
+rk_status rk_place_error(const char *path, int failed, rk_error *error);
 
 /* ---- background.c ---- */
 void rk_background_start(rk_recording *recording); /* at first ring; idempotent; without it owners drain alone */

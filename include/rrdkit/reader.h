@@ -48,7 +48,8 @@ typedef struct rk_writer_info {
   int64_t tid;
   const char *thread; /* thread name at its first row */
   const char *program;
-  int64_t start_ns; /* on the recording's axis */
+  int64_t start_ns;      /* on the recording's axis */
+  uint64_t dropped_rows; /* that it refused with a full ring (RK_ERR_FULL), as far as it could still record it */
 } rk_writer_info;
 
 /* A byte range of an input that could not be used. Lent during the callback. */

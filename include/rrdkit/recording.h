@@ -34,6 +34,23 @@ typedef enum rk_compression {
   RK_COMPRESSION_LZ4 = 2
 } rk_compression;
 
+/* What a call does whose ring is full because the system refuses to append (disk full, quota, file-size limit, I/O
+ * error). Rows already accepted stay in their rings, are tried again by the background thread, and go out once there is
+ * room. A row that is not accepted is dropped: the call returns RK_ERR_FULL, and the number of dropped rows per writer
+ * is written to the recording with its next rows (rk_writer_info.dropped_rows). */
+typedef enum rk_full_policy {
+  RK_FULL_BLOCK = 0,      /* wait for room, block_timeout_ns at most, then drop the row */
+  RK_FULL_DROP_NEWEST = 1 /* drop the row at once */
+} rk_full_policy;
+
+typedef enum rk_network_policy {
+  RK_NETWORK_REFUSE = 0, /* RK_ERR_UNSUPPORTED: a network file system has no append that is atomic between hosts */
+  /* This process gets a file of its own beside `path`: "run.<host>-<pid>-<8 hex digits>.rrd" for "run.rrd". Needs a
+   * recording_id, so that the files of all processes are one recording to the readers, which take them together. No
+   * effect on other file systems. */
+  RK_NETWORK_FILE_PER_PROCESS = 1
+} rk_network_policy;
+
 /* Zero-initialise; every zero means the default. */
 typedef struct rk_recording_options {
   const char
@@ -45,6 +62,16 @@ typedef struct rk_recording_options {
   int64_t flush_age_ns;        /* no accepted row waits longer for its append; 0: 1 s */
   const char *spool_directory; /* NULL: RRDKIT_SPOOL_DIR or "<path>.spool" beside the recording */
   uint32_t file_mode;          /* permission bits of a created recording before umask; 0: 0666 */
+  rk_full_policy on_full;
+  int64_t block_timeout_ns; /* for RK_FULL_BLOCK; 0: 5 s; negative: for ever */
+  int64_t sync_interval_ns; /* the background thread calls fdatasync so often while rows come; 0: never */
+  rk_network_policy network;
+  /* Told once when something begins to fail that no call may have returned (appends are refused, the file was removed
+   * or replaced, rows damaged), and again when it fails otherwise or after it went well meanwhile. Called by the
+   * background thread or by the thread whose call fails, perhaps with internal locks held: it may call
+   * rk_recording_get_stats, and no other function on this recording. `error` is lent for the call. */
+  void (*on_error)(void *context, const rk_error *error);
+  void *context;
 } rk_recording_options;
 
 /* Opens `path` to append: creates a recording (published complete, so no process ever sees a half-made one) or joins
@@ -56,8 +83,26 @@ RK_API rk_status rk_recording_open(const char *path, const rk_recording_options 
                                    rk_error *error);
 
 /* Appends every row that any thread of this process has logged before the call, and returns when it is in the page
- * cache (survives the death of the process). RK_ERR_IO: some rows could not be appended; they stay in their rings. */
+ * cache (survives the death of the process). RK_ERR_IO: some rows could not be appended, and sys_errno says why; they
+ * stay in their rings and are tried again by the background thread, by the next flush and by close. */
 RK_API rk_status rk_recording_flush(rk_recording *recording);
+
+/* rk_recording_flush, then fdatasync: what was appended, by any process, is on the disk when it returns (survives a
+ * crash of the kernel and loss of power). RK_ERR_IO: not so. */
+RK_API rk_status rk_recording_sync(rk_recording *recording);
+
+/* What happened in this process since the recording was opened (in a child of fork: since the fork). */
+typedef struct rk_recording_stats {
+  uint64_t rows_accepted; /* logged with RK_OK */
+  uint64_t rows_appended; /* of these, in the file; the rest waits in rings */
+  uint64_t rows_dropped;  /* calls that returned RK_ERR_FULL */
+  uint64_t records;       /* appends */
+  uint64_t bytes;         /* in these */
+  uint64_t heals;         /* gaps left by torn records that were covered */
+  uint64_t adoptions;     /* rings of dead writers that were brought in */
+  uint64_t errors;        /* failures noted, retries included */
+} rk_recording_stats;
+RK_API void rk_recording_get_stats(const rk_recording *recording, rk_recording_stats *stats);
 
 /* Flushes, stops the background thread and closes the files. Logging after it fails with RK_ERR_MISUSE. Idempotent. */
 RK_API rk_status rk_recording_close(rk_recording *recording);
@@ -73,6 +118,8 @@ RK_API void rk_recording_clear_error(rk_recording *recording);
 /* The recording's identity; the text lives as long as the recording. */
 RK_API const char *rk_recording_application_id(const rk_recording *recording);
 RK_API const char *rk_recording_recording_id(const rk_recording *recording);
+/* The absolute path of the file appended to: with RK_NETWORK_FILE_PER_PROCESS not the one asked for. */
+RK_API const char *rk_recording_path(const rk_recording *recording);
 
 /* Now, in ns since the Unix epoch, on the recording's own axis (CLOCK_MONOTONIC plus the recording's offset). */
 RK_API int64_t rk_recording_now(const rk_recording *recording);
@@ -145,8 +192,8 @@ RK_API const rk_component *rk_component_at(rk_recording *recording, const char *
 RK_API const rk_component *rk_component_builtin(const char *name);
 
 /* Logs one row: cell_count >= 1 cells with distinct components. Returns when the row is in the ring: it then survives
- * the death of the process. RK_ERR_MISUSE, RK_ERR_CONFLICT: nothing was logged. RK_ERR_IO: ring full and the append
- * failed; the row was not accepted. */
+ * the death of the process. RK_ERR_MISUSE, RK_ERR_CONFLICT: nothing was logged. RK_ERR_FULL: the row was not accepted,
+ * but counted, because its ring is full and the system refuses to append (rk_full_policy). */
 RK_API rk_status rk_log(rk_recording *recording, const rk_entity *entity, const rk_cell *cells, size_t cell_count);
 
 /* The same for data that holds at all times: no timelines; the last row logged wins. */

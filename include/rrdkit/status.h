@@ -29,7 +29,8 @@ typedef enum rk_status {
   RK_ERR_CORRUPT = 7,     /* damaged: a check failed or a value is impossible */
   RK_ERR_TRUNCATED = 8,   /* the bytes end too early */
   RK_ERR_LIMIT = 9,       /* sound perhaps, but beyond a limit that protects the reader */
-  RK_ERR_CONFLICT = 10    /* contradicts what the recording already holds (another id, another type) */
+  RK_ERR_CONFLICT = 10,   /* contradicts what the recording already holds (another id, another type) */
+  RK_ERR_FULL = 11        /* the ring is full and the system refuses the append: the row was dropped and counted */
 } rk_status;
 
 /* Filled by the caller-owned `rk_error *` parameter of a failing call; left alone on success. */

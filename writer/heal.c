@@ -1,0 +1,398 @@
+/* Healing (SPEC "Healing"): gaps that torn records left are found, walking forward or before an own record, and covered
+ * by fillers in place. */
+#include "writer/heal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#define XXH_STATIC_LINKING_ONLY
+#include <xxhash.h>
+
+#include "format/bytes.h"
+#include "format/error.h"
+#include "format/frame.h"
+#include "format/messages.h"
+#include "format/seal.h"
+
+#define FILLER_PIECE ((off_t)128 << 20)
+#define SEARCH_BLOCK ((size_t)256 << 10)
+#define SEARCH_BACK  ((off_t)64 << 20) /* before an own record; what is further away is left to the walk */
+
+static const uint8_t seal_magic[12] = {0xCA, 0x81, 0x0C, 0x7C, 0x89, 'R', 'K', 'S', 'E', 'A', 'L', '\n'};
+
+/* ---- The descriptor for repairs ---- */
+
+rk_status rk_heal_open(rk_recording *recording, rk_error *error)
+{
+  struct stat wanted, found;
+  int fd = open(recording->path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd < 0 || fstat(recording->fd, &wanted) != 0 || fstat(fd, &found) != 0 || wanted.st_dev != found.st_dev ||
+      wanted.st_ino != found.st_ino) {
+    /* Replaced just now: its own name leads to another file. */
+    if (fd >= 0) {
+      close(fd);
+    }
+    char link[32];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", recording->fd);
+    fd = open(link, O_RDWR | O_CLOEXEC);
+    if (fd < 0) {
+      return rk_fail_errno(error, errno, "cannot open %.100s a second time", recording->path);
+    }
+  }
+  recording->tail = (rk_tail){.repair_fd = fd, .walked = RK_STREAM_HEADER_SIZE};
+  return RK_OK;
+}
+
+void rk_heal_close(rk_recording *recording)
+{
+  if (recording->tail.repair_fd >= 0) {
+    close(recording->tail.repair_fd);
+    recording->tail.repair_fd = -1;
+  }
+}
+
+/* Reads `size` bytes; false: they are not there. */
+static bool read_at(const rk_recording *recording, void *out, size_t size, off_t offset)
+{
+  uint8_t *to = out;
+  while (size > 0) {
+    const ssize_t n = pread(recording->tail.repair_fd, to, size, offset);
+    if (n < 0 && errno == EINTR) {
+      continue;
+    }
+    if (n <= 0) {
+      return false;
+    }
+    to += n;
+    offset += n;
+    size -= (size_t)n;
+  }
+  return true;
+}
+
+static int write_at(const rk_recording *recording, const uint8_t *data, size_t size, off_t offset)
+{
+  while (size > 0) {
+    const ssize_t n = pwrite(recording->tail.repair_fd, data, size, offset);
+    if (n < 0 && errno == EINTR) {
+      continue;
+    }
+    if (n <= 0) {
+      return n < 0 ? errno : ENOSPC;
+    }
+    data += n;
+    offset += n;
+    size -= (size_t)n;
+  }
+  return 0;
+}
+
+/* ---- Fillers ---- */
+
+static rk_text text_of(const char *text)
+{
+  return (rk_text){.data = text, .size = strlen(text)};
+}
+
+static size_t encode_message(const rk_recording *recording, uint64_t start, rk_buffer *out)
+{
+  const size_t frame = rk_frame_begin(out, RK_FRAME_SET_STORE_INFO);
+  const rk_store_info info = {.row_id = {.time_ns = 0, .inc = start},
+                              .store = {.kind = RK_STORE_RECORDING,
+                                        .application_id = text_of(recording->application_id),
+                                        .recording_id = text_of(recording->recording_id)},
+                              .source_kind = 1,
+                              .store_version = rk_load_u32(rk_stream_header_bytes + 4)};
+  rk_store_info_encode(out, &info);
+  return frame;
+}
+
+enum { PAD_HEADER = 3 + 4 }; /* key of RK_PAD_FIELD, length as a varint of four bytes */
+
+size_t rk_filler_min(const rk_recording *recording)
+{
+  rk_buffer out = {0};
+  encode_message(recording, 0, &out);
+  const size_t size = out.size + PAD_HEADER + RK_SEAL_SIZE;
+  rk_buffer_free(&out);
+  return size;
+}
+
+void rk_filler_encode(const rk_recording *recording, uint64_t start, size_t size, rk_buffer *out)
+{
+  const size_t frame = encode_message(recording, start, out);
+  const size_t pad = size - (out->size - frame) - PAD_HEADER - RK_SEAL_SIZE;
+  const uint8_t header[PAD_HEADER] = {
+      0xC2,
+      0x81,
+      0x0C,
+      (uint8_t)(pad | 0x80),
+      (uint8_t)(pad >> 7 | 0x80),
+      (uint8_t)(pad >> 14 | 0x80),
+      (uint8_t)(pad >> 21 & 0x7F),
+  };
+  rk_buffer_append(out, header, sizeof header);
+  rk_buffer_append_zero(out, pad);
+  rk_seal seal = {.flags = RK_SEAL_FILLER, .recording_hash = recording->hash};
+  /* The offset is told so that no further padding is wanted, wherever the frame ends. */
+  rk_seal_frame(out, frame, (unsigned)((RK_FRAME_ALIGNMENT - size % RK_FRAME_ALIGNMENT) % RK_FRAME_ALIGNMENT), &seal);
+}
+
+int rk_heal_fill(rk_recording *recording, off_t start, off_t end)
+{
+  const off_t least = (off_t)rk_filler_min(recording);
+  rk_buffer out = {0};
+  int failed = 0;
+  while (failed == 0 && start < end) {
+    const off_t size = end - start >= FILLER_PIECE + least ? FILLER_PIECE : end - start;
+    rk_buffer_reset(&out);
+    rk_filler_encode(recording, (uint64_t)start, (size_t)size, &out);
+    failed = out.failed ? ENOMEM : write_at(recording, out.data, out.size, start);
+    start += size;
+  }
+  rk_buffer_free(&out);
+  if (failed == 0) {
+    __atomic_add_fetch(&recording->counts.heals, 1, __ATOMIC_RELAXED);
+  }
+  return failed;
+}
+
+/* ---- Judging ---- */
+
+/* Whether `block` is a seal of this recording. *frame_size: of its frame. */
+static bool is_seal(const rk_recording *recording, const uint8_t block[RK_SEAL_SIZE], uint64_t *frame_size)
+{
+  rk_seal seal = {0};
+  const rk_status status = rk_seal_decode(block, &seal);
+  if (status == RK_ERR_UNSUPPORTED) { /* a newer version: its length is where it always is */
+    *frame_size = rk_load_u64(block + 16);
+    return *frame_size >= RK_FRAME_HEADER_SIZE + RK_SEAL_SIZE;
+  }
+  *frame_size = seal.frame_size;
+  return status == RK_OK && seal.recording_hash == recording->hash;
+}
+
+bool rk_ends_sound(const rk_recording *recording, off_t offset)
+{
+  uint8_t block[RK_SEAL_SIZE];
+  uint64_t frame_size;
+  return offset >= RK_SEAL_SIZE && read_at(recording, block, sizeof block, offset - RK_SEAL_SIZE) &&
+         is_seal(recording, block, &frame_size) && frame_size <= (uint64_t)offset - RK_STREAM_HEADER_SIZE;
+}
+
+/* The frame whose seal ends at `end`, if its header and hash are right: where it starts; -1. */
+static off_t frame_before(const rk_recording *recording, const uint8_t seal[RK_SEAL_SIZE], off_t end)
+{
+  uint64_t size;
+  if (!is_seal(recording, seal, &size) || size > (uint64_t)end - RK_STREAM_HEADER_SIZE) {
+    return -1;
+  }
+  const off_t start = end - (off_t)size;
+  uint8_t bytes[8192];
+  rk_frame_header header;
+  if (!read_at(recording, bytes, RK_FRAME_HEADER_SIZE, start) || !rk_frame_header_decode(bytes, &header) ||
+      header.kind == RK_FRAME_END || header.size != size - RK_FRAME_HEADER_SIZE) {
+    return -1;
+  }
+  XXH3_state_t state;
+  XXH3_64bits_reset(&state);
+  for (uint64_t done = 0; done < size - 8;) {
+    const size_t part = size - 8 - done < sizeof bytes ? (size_t)(size - 8 - done) : sizeof bytes;
+    if (!read_at(recording, bytes, part, start + (off_t)done)) {
+      return -1;
+    }
+    XXH3_64bits_update(&state, bytes, part);
+    done += part;
+  }
+  return XXH3_64bits_digest(&state) == rk_load_u64(seal + RK_SEAL_SIZE - 8) ? start : -1;
+}
+
+/* Where the first sound frame after `from` begins, whose end is not beyond `limit`; -1. */
+static off_t next_sound(const rk_recording *recording, off_t from, off_t limit)
+{
+  uint8_t *block = malloc(SEARCH_BLOCK);
+  off_t found = -1;
+  for (off_t at = from; block != NULL && found < 0 && limit - at >= RK_SEAL_SIZE;) {
+    const size_t size = limit - at < (off_t)SEARCH_BLOCK ? (size_t)(limit - at) : SEARCH_BLOCK;
+    if (!read_at(recording, block, size, at)) {
+      break;
+    }
+    size_t skip = 0;
+    const uint8_t *hit;
+    while (found < 0 && size - skip >= RK_SEAL_SIZE &&
+           (hit = memmem(block + skip, size - skip, seal_magic, sizeof seal_magic)) != NULL) {
+      skip = (size_t)(hit - block);
+      if (size - skip < RK_SEAL_SIZE) {
+        break;
+      }
+      const off_t start = frame_before(recording, hit, at + (off_t)skip + RK_SEAL_SIZE);
+      found = start > from ? start : -1;
+      skip++;
+    }
+    at += (off_t)(size - RK_SEAL_SIZE + 1);
+  }
+  free(block);
+  return found;
+}
+
+/* Where the last sound frame that ends before `to` ends; -1: none within SEARCH_BACK. */
+static off_t last_sound(const rk_recording *recording, off_t to)
+{
+  uint8_t *block = malloc(SEARCH_BLOCK);
+  const off_t least = to > SEARCH_BACK ? to - SEARCH_BACK : 0;
+  off_t found = -1, end = to;
+  while (block != NULL && found < 0 && end - least >= RK_SEAL_SIZE) {
+    const off_t at = end - least > (off_t)SEARCH_BLOCK ? end - (off_t)SEARCH_BLOCK : least;
+    const size_t size = (size_t)(end - at);
+    if (!read_at(recording, block, size, at)) {
+      break;
+    }
+    for (size_t i = size - RK_SEAL_SIZE + 1; found < 0 && i-- > 0;) {
+      if (block[i] == seal_magic[0] && memcmp(block + i, seal_magic, sizeof seal_magic) == 0) {
+        const off_t seal_end = at + (off_t)i + RK_SEAL_SIZE;
+        found = frame_before(recording, block + i, seal_end) >= 0 ? seal_end : -1;
+      }
+    }
+    end = at + RK_SEAL_SIZE - 1;
+    if (at == least) {
+      break;
+    }
+  }
+  free(block);
+  return found;
+}
+
+/* ---- Gaps ---- */
+
+/* Whether a frame with the bytes [start, start + size) occurs again after it, among the frames up to the end. */
+static bool occurs_later(const rk_recording *recording, off_t start, off_t size)
+{
+  uint8_t wanted[RK_SEAL_SIZE], seal[RK_SEAL_SIZE], bytes[RK_FRAME_HEADER_SIZE];
+  if (!read_at(recording, wanted, sizeof wanted, start + size - RK_SEAL_SIZE)) {
+    return false;
+  }
+  const off_t limit = lseek(recording->tail.repair_fd, 0, SEEK_END);
+  rk_frame_header header;
+  for (off_t at = start + size;
+       read_at(recording, bytes, sizeof bytes, at) && rk_frame_header_decode(bytes, &header);) {
+    if (header.size < RK_SEAL_SIZE || header.size > (uint64_t)(limit - at) - sizeof bytes) {
+      break;
+    }
+    at += (off_t)(sizeof bytes + header.size);
+    if (!read_at(recording, seal, sizeof seal, at - RK_SEAL_SIZE)) {
+      break;
+    }
+    if (memcmp(seal, wanted, sizeof seal) == 0) { /* hash included */
+      return true;
+    }
+  }
+  return false;
+}
+
+/* A gap that is too small for a filler: the frame behind it moves to the end of the file, and the filler covers both.
+ * Only one process at a time does so, and a copy that another has made is not made again. */
+static int move_away(rk_recording *recording, off_t start, off_t offset)
+{
+  if (flock(recording->tail.repair_fd, LOCK_EX | LOCK_NB) != 0) {
+    return errno;
+  }
+  uint8_t bytes[RK_FRAME_HEADER_SIZE];
+  rk_frame_header header;
+  int failed = EAGAIN; /* covered by another meanwhile */
+  if (read_at(recording, bytes, sizeof bytes, start) && rk_frame_header_decode(bytes, &header) &&
+      header.size < (uint64_t)INT64_MAX - (uint64_t)start - sizeof bytes &&
+      rk_ends_sound(recording, start + (off_t)(sizeof bytes + header.size)) &&
+      start + (off_t)(sizeof bytes + header.size) > offset) {
+    failed = 0;
+  } else if (read_at(recording, bytes, sizeof bytes, offset) && rk_frame_header_decode(bytes, &header) &&
+             header.size <= (uint64_t)SIZE_MAX / 4) {
+    const size_t size = sizeof bytes + (size_t)header.size;
+    rk_buffer copy = {0};
+    uint8_t *frame = rk_buffer_extend(&copy, size);
+    if (frame == NULL) {
+      failed = ENOMEM;
+    } else if (read_at(recording, frame, size, offset) && rk_seal_verify(frame, size)) {
+      const bool says_nothing = (rk_load_u16(frame + size - RK_SEAL_SIZE + 14) & RK_SEAL_FILLER) != 0;
+      failed = says_nothing || occurs_later(recording, offset, (off_t)size) ? 0 : rk_append_raw(recording, frame, size);
+      if (failed == 0) {
+        failed = rk_heal_fill(recording, start, offset + (off_t)size);
+      }
+    }
+    rk_buffer_free(&copy);
+  }
+  flock(recording->tail.repair_fd, LOCK_UN);
+  return failed;
+}
+
+static int heal_gap(rk_recording *recording, off_t start, off_t offset)
+{
+  return offset - start >= (off_t)rk_filler_min(recording) ? rk_heal_fill(recording, start, offset)
+                                                           : move_away(recording, start, offset);
+}
+
+int rk_heal_before(rk_recording *recording, off_t offset)
+{
+  if (rk_ends_sound(recording, offset)) {
+    return 0;
+  }
+  const off_t start = last_sound(recording, offset);
+  return start < 0 ? EAGAIN : heal_gap(recording, start, offset);
+}
+
+/* ---- The walk ---- */
+
+bool rk_heal_walk(rk_recording *recording, size_t frames)
+{
+  rk_tail *tail = &recording->tail;
+  const off_t limit = lseek(tail->repair_fd, 0, SEEK_END);
+  uint8_t bytes[RK_FRAME_HEADER_SIZE], seal[RK_SEAL_SIZE + RK_FRAME_HEADER_SIZE];
+  bool has_header = false;
+  if (tail->walked == tail->stuck_at && limit == tail->stuck_limit) {
+    return true;
+  }
+  for (; frames > 0 && tail->walked < limit; frames--) {
+    const off_t at = tail->walked;
+    rk_frame_header header;
+    uint64_t frame_size;
+    bool sound = (has_header || read_at(recording, bytes, sizeof bytes, at)) &&
+                 rk_frame_header_decode(bytes, &header) && header.kind != RK_FRAME_END &&
+                 header.size <= (uint64_t)(limit - at) && sizeof bytes <= (uint64_t)(limit - at) - header.size;
+    has_header = false;
+    if (sound) {
+      const off_t end = at + (off_t)(sizeof bytes + header.size);
+      const bool more = limit - end >= RK_FRAME_HEADER_SIZE;
+      const bool sealed = header.size >= RK_SEAL_SIZE &&
+                          read_at(recording, seal, more ? sizeof seal : RK_SEAL_SIZE, end - RK_SEAL_SIZE) &&
+                          is_seal(recording, seal, &frame_size) && frame_size == sizeof bytes + header.size;
+      /* A recording that began as one of other software has frames without seals first. */
+      sound = sealed || !tail->walked_sealed;
+      tail->walked_sealed = tail->walked_sealed || sealed;
+      if (sound) {
+        tail->walked = end;
+        if (sealed && more) {
+          memcpy(bytes, seal + RK_SEAL_SIZE, sizeof bytes);
+          has_header = true;
+        }
+        continue;
+      }
+    }
+    const off_t next = next_sound(recording, at, limit);
+    int failed = 0;
+    if (next >= 0) {
+      pthread_mutex_lock(&recording->append_mutex);
+      failed = heal_gap(recording, at, next);
+      pthread_mutex_unlock(&recording->append_mutex);
+    }
+    if (next < 0 || failed != 0) { /* a torn tail, or one who cannot be helped now */
+      tail->stuck_at = at;
+      tail->stuck_limit = failed == 0 ? limit : -1;
+      return true;
+    }
+  }
+  return tail->walked >= limit;
+}
