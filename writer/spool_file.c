@@ -186,11 +186,25 @@ static void encode_all(const rk_recording *recording, const rk_text *ids, rk_buf
   }
 }
 
-rk_status rk_spool_start(rk_recording *recording, rk_error *error)
+/* Takes the lock of the definitions file just made. RK_END: somebody who adopts saw it without lock, took it for a dead
+ * process' and removes it. */
+static rk_status lock_definitions(const rk_recording *recording, int fd, const char *path, rk_error *error)
 {
-  if (recording->definitions_fd >= 0) {
-    return RK_OK;
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  struct stat made, named;
+  if (fcntl(fd, F_OFD_SETLK, &lock) != 0) {
+    return errno == EAGAIN || errno == EACCES
+               ? RK_END
+               : rk_fail_errno(error, errno, "cannot lock a spool in %.100s", recording->spool_directory);
   }
+  return fstat(fd, &made) == 0 && stat(path, &named) == 0 && made.st_dev == named.st_dev && made.st_ino == named.st_ino
+             ? RK_OK
+             : RK_END;
+}
+
+/* Makes the definitions file under a new process identity. RK_END: try again. */
+static rk_status make_definitions(rk_recording *recording, rk_error *error)
+{
   rk_status status = rk_random(&recording->identity, sizeof recording->identity, error);
   if (status != RK_OK) {
     return status;
@@ -207,10 +221,9 @@ rk_status rk_spool_start(rk_recording *recording, rk_error *error)
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for the spool");
   }
   const int fd = create_file(recording, path, O_RDWR | O_APPEND);
-  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-  if (fd < 0 || fcntl(fd, F_OFD_SETLK, &lock) != 0) {
-    status = rk_fail_errno(error, errno, "cannot make a spool in %.100s", recording->spool_directory);
-  } else {
+  status = fd < 0 ? rk_fail_errno(error, errno, "cannot make a spool in %.100s", recording->spool_directory)
+                  : lock_definitions(recording, fd, path, error);
+  if (status == RK_OK) {
     recording->definitions_fd = fd;
     recording->definitions_size = 0;
     status = write_definitions(recording, &bytes, error);
@@ -228,6 +241,17 @@ rk_status rk_spool_start(rk_recording *recording, rk_error *error)
   free(recording->definitions_path);
   recording->definitions_path = path;
   return RK_OK;
+}
+
+rk_status rk_spool_start(rk_recording *recording, rk_error *error)
+{
+  rk_status status = recording->definitions_fd >= 0 ? RK_OK : RK_END;
+  for (int attempt = 0; status == RK_END && attempt < 100; attempt++) {
+    status = make_definitions(recording, error);
+  }
+  return status != RK_END ? status
+                          : rk_fail(error, RK_ERR_IO, RK_NO_OFFSET, "the spool in %.100s is taken away again and again",
+                                    recording->spool_directory);
 }
 
 void rk_spool_end(rk_recording *recording, bool keep)
