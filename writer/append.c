@@ -71,6 +71,7 @@ static bool fill(rk_recording *recording, off_t start, off_t end)
 
 rk_status rk_append(rk_recording *recording, const void *record, size_t size, rk_error *error)
 {
+  const int cancel = rk_cancel_off();
   pthread_mutex_lock(&recording->append_mutex); /* waiting asleep is cheaper than spinning on the inode's lock */
   ssize_t n;
   do {
@@ -95,5 +96,6 @@ rk_status rk_append(rk_recording *recording, const void *record, size_t size, rk
     }
   }
   pthread_mutex_unlock(&recording->append_mutex);
+  rk_cancel_restore(cancel);
   return failed == 0 ? RK_OK : rk_fail_errno(error, failed, "cannot append to %.120s", recording->path);
 }

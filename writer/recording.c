@@ -136,8 +136,8 @@ void rk_recording_release(rk_recording *recording)
   }
 }
 
-RK_API rk_status rk_recording_open(const char *path, const rk_recording_options *options, rk_recording **out,
-                                   rk_error *error)
+static rk_status open_recording(const char *path, const rk_recording_options *options, rk_recording **out,
+                                rk_error *error)
 {
   if (out == NULL) {
     return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "no place for the recording");
@@ -184,6 +184,15 @@ RK_API rk_status rk_recording_open(const char *path, const rk_recording_options 
   return RK_OK;
 }
 
+RK_API rk_status rk_recording_open(const char *path, const rk_recording_options *options, rk_recording **out,
+                                   rk_error *error)
+{
+  const int cancel = rk_cancel_off();
+  const rk_status status = open_recording(path, options, out, error);
+  rk_cancel_restore(cancel);
+  return status;
+}
+
 rk_status rk_recording_drain_all(rk_recording *recording, rk_error *error)
 {
   rk_status first = RK_OK;
@@ -224,15 +233,17 @@ RK_API rk_status rk_recording_flush(rk_recording *recording)
   return status;
 }
 
-/* Waits until no thread is inside a call that logs; new ones find the recording closed. */
+/* Waits until no other thread is inside a call that logs; new ones find the recording closed. This thread may be inside
+ * one itself, when a signal handler leaves the process by exit: that row is not published. */
 static void wait_for_loggers(rk_recording *recording)
 {
+  const rk_thread *own = rk_thread_current;
   for (;;) {
     bool busy = false;
     pthread_mutex_lock(&recording->mutex);
     for (size_t i = 0; i < recording->threads.count; i++) {
       const rk_thread *thread = recording->threads.items[i];
-      busy = busy || __atomic_load_n(&thread->busy, __ATOMIC_ACQUIRE) != 0;
+      busy = busy || (thread != own && __atomic_load_n(&thread->busy, __ATOMIC_ACQUIRE) != 0);
     }
     pthread_mutex_unlock(&recording->mutex);
     if (!busy) {
@@ -243,12 +254,8 @@ static void wait_for_loggers(rk_recording *recording)
   }
 }
 
-RK_API rk_status rk_recording_close(rk_recording *recording)
+static rk_status close_recording(rk_recording *recording, rk_error *error)
 {
-  if (recording == NULL) {
-    return RK_ERR_MISUSE;
-  }
-  rk_error error = {0};
   pthread_mutex_lock(&recording->close_mutex);
   pthread_mutex_lock(&recording->mutex);
   const bool closed = recording->closed;
@@ -259,7 +266,7 @@ RK_API rk_status rk_recording_close(rk_recording *recording)
     rk_process_barrier();
     wait_for_loggers(recording);
     rk_background_stop(recording);
-    recording->close_status = rk_recording_drain_all(recording, &error);
+    recording->close_status = rk_recording_drain_all(recording, error);
     pthread_mutex_lock(&recording->mutex);
     const size_t ring_count = recording->rings.count;
     pthread_mutex_unlock(&recording->mutex);
@@ -281,12 +288,22 @@ RK_API rk_status rk_recording_close(rk_recording *recording)
   }
   const rk_status status = recording->close_status;
   pthread_mutex_unlock(&recording->close_mutex);
-  if (error.status != RK_OK) {
-    rk_error *own = rk_thread_error(recording);
-    if (own != NULL) {
-      *own = error;
-    }
+  return status;
+}
+
+RK_API rk_status rk_recording_close(rk_recording *recording)
+{
+  if (recording == NULL) {
+    return RK_ERR_MISUSE;
   }
+  const int cancel = rk_cancel_off();
+  rk_error error = {0};
+  const rk_status status = close_recording(recording, &error);
+  rk_error *own = error.status == RK_OK ? NULL : rk_thread_error(recording);
+  if (own != NULL) {
+    *own = error;
+  }
+  rk_cancel_restore(cancel);
   return status;
 }
 
