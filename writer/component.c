@@ -40,12 +40,14 @@ static void make_builtins(void)
   rk_arena arena = {0}; /* lives as long as the process */
   for (size_t i = 0; made != NULL && i < RK_BUILTIN_COMPONENT_COUNT; i++) {
     const rk_builtin_component builtin = rk_builtin_component_at(i);
-    made[i] = (rk_component){.name = builtin.name,
-                             .archetype = builtin.archetype,
-                             .component_type = builtin.component_type,
-                             .type = builtin.type,
-                             .id = (uint32_t)i};
-    if (rk_field_parse(&arena, builtin.type, &made[i].item, NULL) != RK_OK) {
+    made[i] =
+        (rk_component){.name = rk_arena_text(&arena, builtin.name, strlen(builtin.name)),
+                       .archetype = rk_arena_text(&arena, builtin.archetype, strlen(builtin.archetype)),
+                       .component_type = rk_arena_text(&arena, builtin.component_type, strlen(builtin.component_type)),
+                       .type = builtin.type,
+                       .id = (uint32_t)i};
+    if (made[i].name == NULL || made[i].archetype == NULL || made[i].component_type == NULL ||
+        rk_field_parse(&arena, builtin.type, &made[i].item, NULL) != RK_OK) {
       rk_arena_free(&arena);
       free(made);
       return;
