@@ -45,7 +45,7 @@ static int64_t tend(rk_recording *recording, rk_ring *ring)
       }
       if (age < pause) {
         /* At its present rate it is a quarter full after age * (size / 4) / used. */
-        const int64_t until = (int64_t)((double)age * (double)(ring->size / 4) / (double)used);
+        const int64_t until = (int64_t)((double)age * (double)ring->size / 4 / (double)used);
         const int64_t left = used >= ring->size / 4 ? until : until - age;
         pause = left < pause - age ? left : pause - age;
       }
