@@ -41,6 +41,7 @@ static int64_t tend(rk_recording *recording, rk_ring *ring)
         rk_error error = {0};
         if (rk_ring_drain_locked(recording, ring, &error) != RK_OK) {
           rk_background_note(recording, &error);
+          age = pause; /* what was refused is not tried again at once */
         }
       }
       if (age < pause) {
