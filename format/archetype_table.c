@@ -7,717 +7,548 @@
 
 /* clang-format off */
 static const struct {
-  char piece0[3971];
-  char piece1[3986];
-  char piece2[2473];
+  char piece0[3511];
 } texts = {
-  "AnnotationContext:context\0"
-  "rerun.archetypes.AnnotationContext\0"
-  "rerun.components.AnnotationContext\0"
+  "AnnotationContext\0"
+  "context\0"
   "+l(!:+s(class_id!:S,class_description!:+s(info!:+s(id!:S,label:u,color:I),keypoint_annotations!:+l(!"
   ":+s(id!:S,label:u,color:I)),keypoint_connections!:+l(!:+s(keypoint0!:S,keypoint1!:S)))))\0"
-  "Arrows2D:class_ids\0"
-  "rerun.archetypes.Arrows2D\0"
-  "rerun.components.ClassId\0"
+  "Arrows2D\0"
+  "class_ids\0"
+  "ClassId\0"
   "S\0"
-  "Arrows2D:colors\0"
-  "rerun.components.Color\0"
+  "colors\0"
+  "Color\0"
   "I\0"
-  "Arrows2D:draw_order\0"
-  "rerun.components.DrawOrder\0"
+  "draw_order\0"
+  "DrawOrder\0"
   "f\0"
-  "Arrows2D:labels\0"
-  "rerun.components.Text\0"
+  "labels\0"
+  "Text\0"
   "u\0"
-  "Arrows2D:origins\0"
-  "rerun.components.Position2D\0"
+  "origins\0"
+  "Position2D\0"
   "+w:2(!:f)\0"
-  "Arrows2D:radii\0"
-  "rerun.components.Radius\0"
-  "Arrows2D:show_labels\0"
-  "rerun.components.ShowLabels\0"
+  "radii\0"
+  "Radius\0"
+  "show_labels\0"
+  "ShowLabels\0"
   "b\0"
-  "Arrows2D:vectors\0"
-  "rerun.components.Vector2D\0"
-  "Arrows3D:class_ids\0"
-  "rerun.archetypes.Arrows3D\0"
-  "Arrows3D:colors\0"
-  "Arrows3D:labels\0"
-  "Arrows3D:origins\0"
-  "rerun.components.Position3D\0"
+  "vectors\0"
+  "Vector2D\0"
+  "Arrows3D\0"
+  "Position3D\0"
   "+w:3(!:f)\0"
-  "Arrows3D:radii\0"
-  "Arrows3D:show_labels\0"
-  "Arrows3D:vectors\0"
-  "rerun.components.Vector3D\0"
-  "Asset3D:albedo_factor\0"
-  "rerun.archetypes.Asset3D\0"
-  "rerun.components.AlbedoFactor\0"
-  "Asset3D:blob\0"
-  "rerun.components.Blob\0"
+  "Vector3D\0"
+  "Asset3D\0"
+  "albedo_factor\0"
+  "AlbedoFactor\0"
+  "blob\0"
+  "Blob\0"
   "+l(!:C)\0"
-  "Asset3D:media_type\0"
-  "rerun.components.MediaType\0"
-  "AssetVideo:blob\0"
-  "rerun.archetypes.AssetVideo\0"
-  "AssetVideo:media_type\0"
-  "BarChart:abscissa\0"
-  "rerun.archetypes.BarChart\0"
-  "rerun.components.TensorData\0"
+  "media_type\0"
+  "MediaType\0"
+  "AssetVideo\0"
+  "BarChart\0"
+  "abscissa\0"
+  "TensorData\0"
   "+s(shape!:+l(!:L),names:+l(!:u),buffer:+ud:0,1,2,3,4,5,6,7,8,9,10,11(_null_markers:n,U8!:+l(!:C),U16"
   "!:+l(!:S),U32!:+l(!:I),U64!:+l(!:L),I8!:+l(!:c),I16!:+l(!:s),I32!:+l(!:i),I64!:+l(!:l),F16!:+l(!:e),"
   "F32!:+l(!:f),F64!:+l(!:g)))\0"
-  "BarChart:color\0"
-  "BarChart:values\0"
-  "BarChart:widths\0"
-  "rerun.components.Length\0"
-  "Boxes2D:centers\0"
-  "rerun.archetypes.Boxes2D\0"
-  "Boxes2D:class_ids\0"
-  "Boxes2D:colors\0"
-  "Boxes2D:draw_order\0"
-  "Boxes2D:half_sizes\0"
-  "rerun.components.HalfSize2D\0"
-  "Boxes2D:labels\0"
-  "Boxes2D:radii\0"
-  "Boxes2D:show_labels\0"
-  "Boxes3D:centers\0"
-  "rerun.archetypes.Boxes3D\0"
-  "rerun.components.Translation3D\0"
-  "Boxes3D:class_ids\0"
-  "Boxes3D:colors\0"
-  "Boxes3D:fill_mode\0"
-  "rerun.components.FillMode\0"
+  "color\0"
+  "values\0"
+  "widths\0"
+  "Length\0"
+  "Boxes2D\0"
+  "centers\0"
+  "half_sizes\0"
+  "HalfSize2D\0"
+  "Boxes3D\0"
+  "Translation3D\0"
+  "fill_mode\0"
+  "FillMode\0"
   "C\0"
-  "Boxes3D:half_sizes\0"
-  "rerun.components.HalfSize3D\0"
-  "Boxes3D:labels\0"
-  "Boxes3D:quaternions\0"
-  "rerun.components.RotationQuat\0"
+  "HalfSize3D\0"
+  "quaternions\0"
+  "RotationQuat\0"
   "+w:4(!:f)\0"
-  "Boxes3D:radii\0"
-  "Boxes3D:rotation_axis_angles\0"
-  "rerun.components.RotationAxisAngle\0"
+  "rotation_axis_angles\0"
+  "RotationAxisAngle\0"
   "+s(axis!:+w:3(!:f),angle!:f)\0"
-  "Boxes3D:show_labels\0"
-  "Capsules3D:class_ids\0"
-  "rerun.archetypes.Capsules3D\0"
-  "Capsules3D:colors\0"
-  "Capsules3D:fill_mode\0"
-  "Capsules3D:labels\0"
-  "Capsules3D:lengths\0"
-  "Capsules3D:line_radii\0"
-  "Capsules3D:quaternions\0"
-  "Capsules3D:radii\0"
-  "Capsules3D:rotation_axis_angles\0"
-  "Capsules3D:show_labels\0"
-  "Capsules3D:translations\0"
-  "Clear:is_recursive\0"
-  "rerun.archetypes.Clear\0"
-  "rerun.components.ClearIsRecursive\0"
-  "CoordinateFrame:frame\0"
-  "rerun.archetypes.CoordinateFrame\0"
-  "rerun.components.TransformFrameId\0"
-  "Cylinders3D:centers\0"
-  "rerun.archetypes.Cylinders3D\0"
-  "Cylinders3D:class_ids\0"
-  "Cylinders3D:colors\0"
-  "Cylinders3D:fill_mode\0"
-  "Cylinders3D:labels\0"
-  "Cylinders3D:lengths\0"
-  "Cylinders3D:line_radii\0"
-  "Cylinders3D:quaternions\0"
-  "Cylinders3D:radii\0"
-  "Cylinders3D:rotation_axis_angles\0"
-  "Cylinders3D:show_labels\0"
-  "DepthImage:buffer\0"
-  "rerun.archetypes.DepthImage\0"
-  "rerun.components.ImageBuffer\0"
-  "DepthImage:colormap\0"
-  "rerun.components.Colormap\0"
-  "DepthImage:depth_range\0"
-  "rerun.components.ValueRange\0"
+  "Capsules3D\0"
+  "lengths\0"
+  "line_radii\0"
+  "translations\0"
+  "Clear\0"
+  "is_recursive\0"
+  "ClearIsRecursive\0"
+  "CoordinateFrame\0"
+  "frame\0"
+  "TransformFrameId\0"
+  "Cylinders3D\0"
+  "DepthImage\0"
+  "buffer\0"
+  "ImageBuffer\0"
+  "colormap\0"
+  "Colormap\0"
+  "depth_range\0"
+  "ValueRange\0"
   "+w:2(!:g)\0"
-  "DepthImage:draw_order\0"
-  "DepthImage:format\0"
-  "rerun.components.ImageFormat\0"
+  "format\0"
+  "ImageFormat\0"
   "+s(width!:I,height!:I,pixel_format:C,color_model:C,channel_datatype:C)\0"
-  "DepthImage:magnification_filter\0"
-  "rerun.components.MagnificationFilter\0"
-  "DepthImage:meter\0"
-  "rerun.components.DepthMeter\0"
-  "DepthImage:point_fill_ratio\0"
-  "rerun.components.FillRatio\0"
-  "Ellipses2D:centers\0"
-  "rerun.archetypes.Ellipses2D\0"
-  "Ellipses2D:class_ids\0"
-  "Ellipses2D:colors\0"
-  "Ellipses2D:draw_order\0"
-  "Ellipses2D:half_sizes\0"
-  "Ellipses2D:labels\0"
-  "Ellipses2D:line_radii\0"
-  "Ellipses2D:show_labels\0"
-  "Ellipsoids3D:centers\0"
-  "rerun.archetypes.Ellipsoids3D\0"
-  "Ellipsoids3D:class_ids\0"
-  "Ellipsoids3D:colors\0"
-  "Ellipsoids3D:fill_mode\0"
-  "Ellipsoids3D:half_sizes\0"
-  "Ellipsoids3D:labels\0"
-  "Ellipsoids3D:line_radii\0"
-  "Ellipsoids3D:quaternions\0"
-  "Ellipsoids3D:rotation_axis_angles\0"
-  "Ellipsoids3D:show_labels\0"
-  "EncodedDepthImage:blob\0"
-  "rerun.archetypes.EncodedDepthImage\0"
-  "EncodedDepthImage:colormap\0"
-  "EncodedDepthImage:depth_range\0"
-  "EncodedDepthImage:draw_order\0"
-  "EncodedDepthImage:magnification_filter\0"
-  "EncodedDepthImage:media_type\0"
-  "EncodedDepthImage:meter",
-  "EncodedDepthImage:point_fill_ratio\0"
-  "EncodedImage:blob\0"
-  "rerun.archetypes.EncodedImage\0"
-  "EncodedImage:draw_order\0"
-  "EncodedImage:magnification_filter\0"
-  "EncodedImage:media_type\0"
-  "EncodedImage:opacity\0"
-  "rerun.components.Opacity\0"
-  "GaussianSplats3D:centers\0"
-  "rerun.archetypes.GaussianSplats3D\0"
-  "GaussianSplats3D:colors\0"
-  "GaussianSplats3D:quaternions\0"
-  "GaussianSplats3D:scales\0"
-  "rerun.components.Scale3D\0"
-  "GaussianSplats3D:sh_coefficients\0"
-  "rerun.components.SphericalHarmonics3Rgb\0"
+  "magnification_filter\0"
+  "MagnificationFilter\0"
+  "meter\0"
+  "DepthMeter\0"
+  "point_fill_ratio\0"
+  "FillRatio\0"
+  "Ellipses2D\0"
+  "Ellipsoids3D\0"
+  "EncodedDepthImage\0"
+  "EncodedImage\0"
+  "opacity\0"
+  "Opacity\0"
+  "GaussianSplats3D\0"
+  "scales\0"
+  "Scale3D\0"
+  "sh_coefficients\0"
+  "SphericalHarmonics3Rgb\0"
   "+w:15(!:+w:3(!:e))\0"
-  "GaussianSplats3D:spherical_harmonics_degree\0"
-  "rerun.components.SphericalHarmonicsDegree\0"
-  "GeoLineStrings:colors\0"
-  "rerun.archetypes.GeoLineStrings\0"
-  "GeoLineStrings:line_strings\0"
-  "rerun.components.GeoLineString\0"
+  "spherical_harmonics_degree\0"
+  "SphericalHarmonicsDegree\0"
+  "GeoLineStrings\0"
+  "line_strings\0"
+  "GeoLineString\0"
   "+l(!:+w:2(!:g))\0"
-  "GeoLineStrings:radii\0"
-  "GeoPoints:class_ids\0"
-  "rerun.archetypes.GeoPoints\0"
-  "GeoPoints:colors\0"
-  "GeoPoints:positions\0"
-  "rerun.components.LatLon\0"
-  "GeoPoints:radii\0"
-  "GraphEdges:edges\0"
-  "rerun.archetypes.GraphEdges\0"
-  "rerun.components.GraphEdge\0"
+  "GeoPoints\0"
+  "positions\0"
+  "LatLon\0"
+  "GraphEdges\0"
+  "edges\0"
+  "GraphEdge\0"
   "+s(first!:u,second!:u)\0"
-  "GraphEdges:graph_type\0"
-  "rerun.components.GraphType\0"
-  "GraphNodes:colors\0"
-  "rerun.archetypes.GraphNodes\0"
-  "GraphNodes:labels\0"
-  "GraphNodes:node_ids\0"
-  "rerun.components.GraphNode\0"
-  "GraphNodes:positions\0"
-  "GraphNodes:radii\0"
-  "GraphNodes:show_labels\0"
-  "GridMap:cell_size\0"
-  "rerun.archetypes.GridMap\0"
-  "rerun.components.CellSize\0"
-  "GridMap:colormap\0"
-  "GridMap:data\0"
-  "GridMap:draw_order\0"
-  "GridMap:format\0"
-  "GridMap:opacity\0"
-  "GridMap:quaternion\0"
-  "GridMap:rotation_axis_angle\0"
-  "GridMap:translation\0"
-  "Image:buffer\0"
-  "rerun.archetypes.Image\0"
-  "Image:draw_order\0"
-  "Image:format\0"
-  "Image:magnification_filter\0"
-  "Image:opacity\0"
-  "InstancePoses3D:mat3x3\0"
-  "rerun.archetypes.InstancePoses3D\0"
-  "rerun.components.TransformMat3x3\0"
+  "graph_type\0"
+  "GraphType\0"
+  "GraphNodes\0"
+  "node_ids\0"
+  "GraphNode\0"
+  "GridMap\0"
+  "cell_size\0"
+  "CellSize\0"
+  "data\0"
+  "quaternion\0"
+  "rotation_axis_angle\0"
+  "translation\0"
+  "Image\0"
+  "InstancePoses3D\0"
+  "mat3x3\0"
+  "TransformMat3x3\0"
   "+w:9(!:f)\0"
-  "InstancePoses3D:quaternions\0"
-  "InstancePoses3D:rotation_axis_angles\0"
-  "InstancePoses3D:scales\0"
-  "InstancePoses3D:translations\0"
-  "LineStrips2D:class_ids\0"
-  "rerun.archetypes.LineStrips2D\0"
-  "LineStrips2D:colors\0"
-  "LineStrips2D:draw_order\0"
-  "LineStrips2D:labels\0"
-  "LineStrips2D:radii\0"
-  "LineStrips2D:show_labels\0"
-  "LineStrips2D:strips\0"
-  "rerun.components.LineStrip2D\0"
+  "LineStrips2D\0"
+  "strips\0"
+  "LineStrip2D\0"
   "+l(!:+w:2(!:f))\0"
-  "LineStrips3D:class_ids\0"
-  "rerun.archetypes.LineStrips3D\0"
-  "LineStrips3D:colors\0"
-  "LineStrips3D:labels\0"
-  "LineStrips3D:radii\0"
-  "LineStrips3D:show_labels\0"
-  "LineStrips3D:strips\0"
-  "rerun.components.LineStrip3D\0"
+  "LineStrips3D\0"
+  "LineStrip3D\0"
   "+l(!:+w:3(!:f))\0"
-  "McapChannel:id\0"
-  "rerun.archetypes.McapChannel\0"
-  "rerun.components.ChannelId\0"
-  "McapChannel:message_encoding\0"
-  "McapChannel:metadata\0"
-  "rerun.components.KeyValuePairs\0"
+  "McapChannel\0"
+  "id\0"
+  "ChannelId\0"
+  "message_encoding\0"
+  "metadata\0"
+  "KeyValuePairs\0"
   "+l(!:+s(first!:u,second!:u))\0"
-  "McapChannel:topic\0"
-  "McapMessage:data\0"
-  "rerun.archetypes.McapMessage\0"
-  "McapSchema:data\0"
-  "rerun.archetypes.McapSchema\0"
-  "McapSchema:encoding\0"
-  "McapSchema:id\0"
-  "rerun.components.SchemaId\0"
-  "McapSchema:name\0"
-  "McapStatistics:attachment_count\0"
-  "rerun.archetypes.McapStatistics\0"
-  "rerun.components.Count\0"
+  "topic\0"
+  "McapMessage\0"
+  "McapSchema\0"
+  "encoding\0"
+  "SchemaId\0"
+  "name\0"
+  "McapStatistics\0"
+  "attachment_count\0"
+  "Count\0"
   "L\0"
-  "McapStatistics:channel_count\0"
-  "McapStatistics:channel_message_counts\0"
-  "rerun.components.ChannelMessageCounts\0"
+  "channel_count\0"
+  "channel_message_counts\0"
+  "ChannelMessageCounts\0"
   "+l(!:+s(channel_id!:S,message_count!:L))\0"
-  "McapStatistics:chunk_count\0"
-  "McapStatistics:message_count\0"
-  "McapStatistics:message_end_time\0"
-  "rerun.components.Timestamp\0"
+  "chunk_count\0"
+  "message_count\0"
+  "message_end_time\0"
+  "Timestamp\0"
   "l\0"
-  "McapStatistics:message_start_time\0"
-  "McapStatistics:metadata_count\0"
-  "McapStatistics:schema_count\0"
-  "Mesh3D:albedo_factor\0"
-  "rerun.archetypes.Mesh3D\0"
-  "Mesh3D:albedo_texture_buffer\0"
-  "Mesh3D:albedo_texture_format\0"
-  "Mesh3D:class_ids\0"
-  "Mesh3D:face_rendering\0"
-  "rerun.components.MeshFaceRendering\0"
-  "Mesh3D:triangle_indices\0"
-  "rerun.components.TriangleIndices\0"
+  "message_start_time\0"
+  "metadata_count\0"
+  "schema_count\0"
+  "Mesh3D\0"
+  "albedo_texture_buffer\0"
+  "albedo_texture_format\0"
+  "face_rendering\0"
+  "MeshFaceRendering\0"
+  "triangle_indices\0"
+  "TriangleIndices\0"
   "+w:3(!:I)\0"
-  "Mesh3D:vertex_colors\0"
-  "Mesh3D:vertex_normals\0"
-  "Mesh3D:vertex_positions\0"
-  "Mesh3D:vertex_texcoords\0"
-  "rerun.components.Texcoord2D\0"
-  "Pinhole:camera_xyz\0"
-  "rerun.archetypes.Pinhole\0"
-  "rerun.components.ViewCoordinates\0"
+  "vertex_colors\0"
+  "vertex_normals\0"
+  "vertex_positions\0"
+  "vertex_texcoords\0"
+  "Texcoord2D\0"
+  "Pinhole\0"
+  "camera_xyz\0"
+  "ViewCoordinates\0"
   "+w:3(!:C)\0"
-  "Pinhole:child_frame\0"
-  "Pinhole:color\0"
-  "Pinhole:image_from_camera\0"
-  "rerun.components.PinholeProjection\0"
-  "Pinhole:image_plane_distance\0"
-  "rerun.components.ImagePlaneDistance\0"
-  "Pinhole:line_width\0"
-  "Pinhole:parent_frame\0"
-  "Pinhole:resolution\0"
-  "rerun.components.Resolution\0"
-  "Points2D:class_ids\0"
-  "rerun.archetypes.Points2D\0"
-  "Points2D:colors\0"
-  "Points2D:draw_order\0"
-  "Points2D:keypoint_ids\0"
-  "rerun.components.KeypointId\0"
-  "Points2D:labels\0"
-  "Points2D:positions\0"
-  "Points2D:radii\0"
-  "Points2D:show_labels\0"
-  "Points3D:class_ids\0"
-  "rerun.archetypes.Points3D\0"
-  "Points3D:colors\0"
-  "Points3D:keypoint_ids\0"
-  "Points3D:labels\0"
-  "Points3D:point_shading\0"
-  "rerun.components.PointShading\0"
-  "Points3D:positions",
-  "Points3D:radii\0"
-  "Points3D:show_labels\0"
-  "RecordingInfo:name\0"
-  "rerun.archetypes.RecordingInfo\0"
-  "rerun.components.Name\0"
-  "RecordingInfo:start_time\0"
-  "Scalars:scalars\0"
-  "rerun.archetypes.Scalars\0"
-  "rerun.components.Scalar\0"
+  "child_frame\0"
+  "image_from_camera\0"
+  "PinholeProjection\0"
+  "image_plane_distance\0"
+  "ImagePlaneDistance\0"
+  "line_width\0"
+  "parent_frame\0"
+  "resolution\0"
+  "Resolution\0"
+  "Points2D\0"
+  "keypoint_ids\0"
+  "KeypointId\0"
+  "Points3D\0"
+  "point_shading\0"
+  "PointShading\0"
+  "RecordingInfo\0"
+  "Name\0"
+  "start_time\0"
+  "Scalars\0"
+  "scalars\0"
+  "Scalar\0"
   "g\0"
-  "SegmentationImage:buffer\0"
-  "rerun.archetypes.SegmentationImage\0"
-  "SegmentationImage:draw_order\0"
-  "SegmentationImage:format\0"
-  "SegmentationImage:opacity\0"
-  "SeriesLines:aggregation_policy\0"
-  "rerun.archetypes.SeriesLines\0"
-  "rerun.components.AggregationPolicy\0"
-  "SeriesLines:colors\0"
-  "SeriesLines:interpolation_mode\0"
-  "rerun.components.InterpolationMode\0"
-  "SeriesLines:names\0"
-  "SeriesLines:visible_series\0"
-  "rerun.components.Visible\0"
-  "SeriesLines:widths\0"
-  "rerun.components.StrokeWidth\0"
-  "SeriesPoints:colors\0"
-  "rerun.archetypes.SeriesPoints\0"
-  "SeriesPoints:marker_sizes\0"
-  "rerun.components.MarkerSize\0"
-  "SeriesPoints:markers\0"
-  "rerun.components.MarkerShape\0"
-  "SeriesPoints:names\0"
-  "SeriesPoints:visible_series\0"
-  "StateChange:state\0"
-  "rerun.archetypes.StateChange\0"
-  "StateConfiguration:colors\0"
-  "rerun.archetypes.StateConfiguration\0"
-  "StateConfiguration:labels\0"
-  "StateConfiguration:values\0"
-  "StateConfiguration:visible\0"
-  "Tensor:data\0"
-  "rerun.archetypes.Tensor\0"
-  "Tensor:value_range\0"
-  "TextDocument:media_type\0"
-  "rerun.archetypes.TextDocument\0"
-  "TextDocument:text\0"
-  "TextLog:color\0"
-  "rerun.archetypes.TextLog\0"
-  "TextLog:level\0"
-  "rerun.components.TextLogLevel\0"
-  "TextLog:text\0"
-  "Transform3D:child_frame\0"
-  "rerun.archetypes.Transform3D\0"
-  "Transform3D:mat3x3\0"
-  "Transform3D:parent_frame\0"
-  "Transform3D:quaternion\0"
-  "Transform3D:relation\0"
-  "rerun.components.TransformRelation\0"
-  "Transform3D:rotation_axis_angle\0"
-  "Transform3D:scale\0"
-  "Transform3D:translation\0"
-  "TransformAxes3D:axis_length\0"
-  "rerun.archetypes.TransformAxes3D\0"
-  "rerun.components.AxisLength\0"
-  "TransformAxes3D:show_frame\0"
-  "VideoFrameReference:draw_order\0"
-  "rerun.archetypes.VideoFrameReference\0"
-  "VideoFrameReference:opacity\0"
-  "VideoFrameReference:timestamp\0"
-  "rerun.components.VideoTimestamp\0"
-  "VideoFrameReference:video_reference\0"
-  "rerun.components.EntityPath\0"
-  "VideoStream:codec\0"
-  "rerun.archetypes.VideoStream\0"
-  "rerun.components.VideoCodec\0"
-  "VideoStream:draw_order\0"
-  "VideoStream:is_keyframe\0"
-  "rerun.components.IsKeyframe\0"
-  "VideoStream:opacity\0"
-  "VideoStream:sample\0"
-  "rerun.components.VideoSample\0"
-  "ViewCoordinates:xyz\0"
-  "rerun.archetypes.ViewCoordinates\0"
-  "VoxelGridMap:colormap\0"
-  "rerun.archetypes.VoxelGridMap\0"
-  "VoxelGridMap:colors\0"
-  "VoxelGridMap:opacity\0"
-  "VoxelGridMap:quaternion\0"
-  "VoxelGridMap:rotation_axis_angle\0"
-  "VoxelGridMap:translation\0"
-  "VoxelGridMap:value_range\0"
-  "VoxelGridMap:values\0"
-  "rerun.components.VoxelValue\0"
-  "VoxelGridMap:voxel_indices\0"
-  "rerun.components.VoxelIndex\0"
+  "SegmentationImage\0"
+  "SeriesLines\0"
+  "aggregation_policy\0"
+  "AggregationPolicy\0"
+  "interpolation_mode\0"
+  "InterpolationMode\0"
+  "names\0"
+  "visible_series\0"
+  "Visible\0"
+  "StrokeWidth\0"
+  "SeriesPoints\0"
+  "marker_sizes\0"
+  "MarkerSize\0"
+  "markers\0"
+  "MarkerShape\0"
+  "StateChange\0"
+  "state\0"
+  "StateConfiguration\0"
+  "visible\0"
+  "Tensor\0"
+  "value_range\0"
+  "TextDocument\0"
+  "text\0"
+  "TextLog\0"
+  "level\0"
+  "TextLogLevel\0"
+  "Transform3D\0"
+  "relation\0"
+  "TransformRelation\0"
+  "scale\0"
+  "TransformAxes3D\0"
+  "axis_length\0"
+  "AxisLength\0"
+  "show_frame\0"
+  "VideoFrameReference\0"
+  "timestamp\0"
+  "VideoTimestamp\0"
+  "video_reference\0"
+  "EntityPath\0"
+  "VideoStream\0"
+  "codec\0"
+  "VideoCodec\0"
+  "is_keyframe\0"
+  "IsKeyframe\0"
+  "sample\0"
+  "VideoSample\0"
+  "xyz\0"
+  "VoxelGridMap\0"
+  "VoxelValue\0"
+  "voxel_indices\0"
+  "VoxelIndex\0"
   "+w:3(!:i)\0"
-  "VoxelGridMap:voxel_size\0"
-  "rerun.components.VoxelSize",
+  "voxel_size\0"
+  "VoxelSize",
 };
 
-/* Offsets of name, archetype, component type and type. */
+/* Offsets of archetype, field, component and type. */
 static const uint16_t rows[RK_BUILTIN_COMPONENT_COUNT][4] = {
-  {0, 26, 61, 96}, /* AnnotationContext:context */
-  {285, 304, 330, 355}, /* Arrows2D:class_ids */
-  {357, 304, 373, 396}, /* Arrows2D:colors */
-  {398, 304, 418, 445}, /* Arrows2D:draw_order */
-  {447, 304, 463, 485}, /* Arrows2D:labels */
-  {487, 304, 504, 532}, /* Arrows2D:origins */
-  {542, 304, 557, 445}, /* Arrows2D:radii */
-  {581, 304, 602, 630}, /* Arrows2D:show_labels */
-  {632, 304, 649, 532}, /* Arrows2D:vectors */
-  {675, 694, 330, 355}, /* Arrows3D:class_ids */
-  {720, 694, 373, 396}, /* Arrows3D:colors */
-  {736, 694, 463, 485}, /* Arrows3D:labels */
-  {752, 694, 769, 797}, /* Arrows3D:origins */
-  {807, 694, 557, 445}, /* Arrows3D:radii */
-  {822, 694, 602, 630}, /* Arrows3D:show_labels */
-  {843, 694, 860, 797}, /* Arrows3D:vectors */
-  {886, 908, 933, 396}, /* Asset3D:albedo_factor */
-  {963, 908, 976, 998}, /* Asset3D:blob */
-  {1006, 908, 1025, 485}, /* Asset3D:media_type */
-  {1052, 1068, 976, 998}, /* AssetVideo:blob */
-  {1096, 1068, 1025, 485}, /* AssetVideo:media_type */
-  {1118, 1136, 1162, 1190}, /* BarChart:abscissa */
-  {1418, 1136, 373, 396}, /* BarChart:color */
-  {1433, 1136, 1162, 1190}, /* BarChart:values */
-  {1449, 1136, 1465, 445}, /* BarChart:widths */
-  {1489, 1505, 504, 532}, /* Boxes2D:centers */
-  {1530, 1505, 330, 355}, /* Boxes2D:class_ids */
-  {1548, 1505, 373, 396}, /* Boxes2D:colors */
-  {1563, 1505, 418, 445}, /* Boxes2D:draw_order */
-  {1582, 1505, 1601, 532}, /* Boxes2D:half_sizes */
-  {1629, 1505, 463, 485}, /* Boxes2D:labels */
-  {1644, 1505, 557, 445}, /* Boxes2D:radii */
-  {1658, 1505, 602, 630}, /* Boxes2D:show_labels */
-  {1678, 1694, 1719, 797}, /* Boxes3D:centers */
-  {1750, 1694, 330, 355}, /* Boxes3D:class_ids */
-  {1768, 1694, 373, 396}, /* Boxes3D:colors */
-  {1783, 1694, 1801, 1827}, /* Boxes3D:fill_mode */
-  {1829, 1694, 1848, 797}, /* Boxes3D:half_sizes */
-  {1876, 1694, 463, 485}, /* Boxes3D:labels */
-  {1891, 1694, 1911, 1941}, /* Boxes3D:quaternions */
-  {1951, 1694, 557, 445}, /* Boxes3D:radii */
-  {1965, 1694, 1994, 2029}, /* Boxes3D:rotation_axis_angles */
-  {2058, 1694, 602, 630}, /* Boxes3D:show_labels */
-  {2078, 2099, 330, 355}, /* Capsules3D:class_ids */
-  {2127, 2099, 373, 396}, /* Capsules3D:colors */
-  {2145, 2099, 1801, 1827}, /* Capsules3D:fill_mode */
-  {2166, 2099, 463, 485}, /* Capsules3D:labels */
-  {2184, 2099, 1465, 445}, /* Capsules3D:lengths */
-  {2203, 2099, 557, 445}, /* Capsules3D:line_radii */
-  {2225, 2099, 1911, 1941}, /* Capsules3D:quaternions */
-  {2248, 2099, 557, 445}, /* Capsules3D:radii */
-  {2265, 2099, 1994, 2029}, /* Capsules3D:rotation_axis_angles */
-  {2297, 2099, 602, 630}, /* Capsules3D:show_labels */
-  {2320, 2099, 1719, 797}, /* Capsules3D:translations */
-  {2344, 2363, 2386, 630}, /* Clear:is_recursive */
-  {2420, 2442, 2475, 485}, /* CoordinateFrame:frame */
-  {2509, 2529, 1719, 797}, /* Cylinders3D:centers */
-  {2558, 2529, 330, 355}, /* Cylinders3D:class_ids */
-  {2580, 2529, 373, 396}, /* Cylinders3D:colors */
-  {2599, 2529, 1801, 1827}, /* Cylinders3D:fill_mode */
-  {2621, 2529, 463, 485}, /* Cylinders3D:labels */
-  {2640, 2529, 1465, 445}, /* Cylinders3D:lengths */
-  {2660, 2529, 557, 445}, /* Cylinders3D:line_radii */
-  {2683, 2529, 1911, 1941}, /* Cylinders3D:quaternions */
-  {2707, 2529, 557, 445}, /* Cylinders3D:radii */
-  {2725, 2529, 1994, 2029}, /* Cylinders3D:rotation_axis_angles */
-  {2758, 2529, 602, 630}, /* Cylinders3D:show_labels */
-  {2782, 2800, 2828, 998}, /* DepthImage:buffer */
-  {2857, 2800, 2877, 1827}, /* DepthImage:colormap */
-  {2903, 2800, 2926, 2954}, /* DepthImage:depth_range */
-  {2964, 2800, 418, 445}, /* DepthImage:draw_order */
-  {2986, 2800, 3004, 3033}, /* DepthImage:format */
-  {3104, 2800, 3136, 1827}, /* DepthImage:magnification_filter */
-  {3173, 2800, 3190, 445}, /* DepthImage:meter */
-  {3218, 2800, 3246, 445}, /* DepthImage:point_fill_ratio */
-  {3273, 3292, 504, 532}, /* Ellipses2D:centers */
-  {3320, 3292, 330, 355}, /* Ellipses2D:class_ids */
-  {3341, 3292, 373, 396}, /* Ellipses2D:colors */
-  {3359, 3292, 418, 445}, /* Ellipses2D:draw_order */
-  {3381, 3292, 1601, 532}, /* Ellipses2D:half_sizes */
-  {3403, 3292, 463, 485}, /* Ellipses2D:labels */
-  {3421, 3292, 557, 445}, /* Ellipses2D:line_radii */
-  {3443, 3292, 602, 630}, /* Ellipses2D:show_labels */
-  {3466, 3487, 1719, 797}, /* Ellipsoids3D:centers */
-  {3517, 3487, 330, 355}, /* Ellipsoids3D:class_ids */
-  {3540, 3487, 373, 396}, /* Ellipsoids3D:colors */
-  {3560, 3487, 1801, 1827}, /* Ellipsoids3D:fill_mode */
-  {3583, 3487, 1848, 797}, /* Ellipsoids3D:half_sizes */
-  {3607, 3487, 463, 485}, /* Ellipsoids3D:labels */
-  {3627, 3487, 557, 445}, /* Ellipsoids3D:line_radii */
-  {3651, 3487, 1911, 1941}, /* Ellipsoids3D:quaternions */
-  {3676, 3487, 1994, 2029}, /* Ellipsoids3D:rotation_axis_angles */
-  {3710, 3487, 602, 630}, /* Ellipsoids3D:show_labels */
-  {3735, 3758, 976, 998}, /* EncodedDepthImage:blob */
-  {3793, 3758, 2877, 1827}, /* EncodedDepthImage:colormap */
-  {3820, 3758, 2926, 2954}, /* EncodedDepthImage:depth_range */
-  {3850, 3758, 418, 445}, /* EncodedDepthImage:draw_order */
-  {3879, 3758, 3136, 1827}, /* EncodedDepthImage:magnification_filter */
-  {3918, 3758, 1025, 485}, /* EncodedDepthImage:media_type */
-  {3947, 3758, 3190, 445}, /* EncodedDepthImage:meter */
-  {3971, 3758, 3246, 445}, /* EncodedDepthImage:point_fill_ratio */
-  {4006, 4024, 976, 998}, /* EncodedImage:blob */
-  {4054, 4024, 418, 445}, /* EncodedImage:draw_order */
-  {4078, 4024, 3136, 1827}, /* EncodedImage:magnification_filter */
-  {4112, 4024, 1025, 485}, /* EncodedImage:media_type */
-  {4136, 4024, 4157, 445}, /* EncodedImage:opacity */
-  {4182, 4207, 769, 797}, /* GaussianSplats3D:centers */
-  {4241, 4207, 373, 396}, /* GaussianSplats3D:colors */
-  {4265, 4207, 1911, 1941}, /* GaussianSplats3D:quaternions */
-  {4294, 4207, 4318, 797}, /* GaussianSplats3D:scales */
-  {4343, 4207, 4376, 4416}, /* GaussianSplats3D:sh_coefficients */
-  {4435, 4207, 4479, 396}, /* GaussianSplats3D:spherical_harmonics_degree */
-  {4521, 4543, 373, 396}, /* GeoLineStrings:colors */
-  {4575, 4543, 4603, 4634}, /* GeoLineStrings:line_strings */
-  {4650, 4543, 557, 445}, /* GeoLineStrings:radii */
-  {4671, 4691, 330, 355}, /* GeoPoints:class_ids */
-  {4718, 4691, 373, 396}, /* GeoPoints:colors */
-  {4735, 4691, 4755, 2954}, /* GeoPoints:positions */
-  {4779, 4691, 557, 445}, /* GeoPoints:radii */
-  {4795, 4812, 4840, 4867}, /* GraphEdges:edges */
-  {4890, 4812, 4912, 1827}, /* GraphEdges:graph_type */
-  {4939, 4957, 373, 396}, /* GraphNodes:colors */
-  {4985, 4957, 463, 485}, /* GraphNodes:labels */
-  {5003, 4957, 5023, 485}, /* GraphNodes:node_ids */
-  {5050, 4957, 504, 532}, /* GraphNodes:positions */
-  {5071, 4957, 557, 445}, /* GraphNodes:radii */
-  {5088, 4957, 602, 630}, /* GraphNodes:show_labels */
-  {5111, 5129, 5154, 445}, /* GridMap:cell_size */
-  {5180, 5129, 2877, 1827}, /* GridMap:colormap */
-  {5197, 5129, 2828, 998}, /* GridMap:data */
-  {5210, 5129, 418, 445}, /* GridMap:draw_order */
-  {5229, 5129, 3004, 3033}, /* GridMap:format */
-  {5244, 5129, 4157, 445}, /* GridMap:opacity */
-  {5260, 5129, 1911, 1941}, /* GridMap:quaternion */
-  {5279, 5129, 1994, 2029}, /* GridMap:rotation_axis_angle */
-  {5307, 5129, 1719, 797}, /* GridMap:translation */
-  {5327, 5340, 2828, 998}, /* Image:buffer */
-  {5363, 5340, 418, 445}, /* Image:draw_order */
-  {5380, 5340, 3004, 3033}, /* Image:format */
-  {5393, 5340, 3136, 1827}, /* Image:magnification_filter */
-  {5420, 5340, 4157, 445}, /* Image:opacity */
-  {5434, 5457, 5490, 5523}, /* InstancePoses3D:mat3x3 */
-  {5533, 5457, 1911, 1941}, /* InstancePoses3D:quaternions */
-  {5561, 5457, 1994, 2029}, /* InstancePoses3D:rotation_axis_angles */
-  {5598, 5457, 4318, 797}, /* InstancePoses3D:scales */
-  {5621, 5457, 1719, 797}, /* InstancePoses3D:translations */
-  {5650, 5673, 330, 355}, /* LineStrips2D:class_ids */
-  {5703, 5673, 373, 396}, /* LineStrips2D:colors */
-  {5723, 5673, 418, 445}, /* LineStrips2D:draw_order */
-  {5747, 5673, 463, 485}, /* LineStrips2D:labels */
-  {5767, 5673, 557, 445}, /* LineStrips2D:radii */
-  {5786, 5673, 602, 630}, /* LineStrips2D:show_labels */
-  {5811, 5673, 5831, 5860}, /* LineStrips2D:strips */
-  {5876, 5899, 330, 355}, /* LineStrips3D:class_ids */
-  {5929, 5899, 373, 396}, /* LineStrips3D:colors */
-  {5949, 5899, 463, 485}, /* LineStrips3D:labels */
-  {5969, 5899, 557, 445}, /* LineStrips3D:radii */
-  {5988, 5899, 602, 630}, /* LineStrips3D:show_labels */
-  {6013, 5899, 6033, 6062}, /* LineStrips3D:strips */
-  {6078, 6093, 6122, 355}, /* McapChannel:id */
-  {6149, 6093, 463, 485}, /* McapChannel:message_encoding */
-  {6178, 6093, 6199, 6230}, /* McapChannel:metadata */
-  {6259, 6093, 463, 485}, /* McapChannel:topic */
-  {6277, 6294, 976, 998}, /* McapMessage:data */
-  {6323, 6339, 976, 998}, /* McapSchema:data */
-  {6367, 6339, 463, 485}, /* McapSchema:encoding */
-  {6387, 6339, 6401, 355}, /* McapSchema:id */
-  {6427, 6339, 463, 485}, /* McapSchema:name */
-  {6443, 6475, 6507, 6530}, /* McapStatistics:attachment_count */
-  {6532, 6475, 6507, 6530}, /* McapStatistics:channel_count */
-  {6561, 6475, 6599, 6637}, /* McapStatistics:channel_message_counts */
-  {6678, 6475, 6507, 6530}, /* McapStatistics:chunk_count */
-  {6705, 6475, 6507, 6530}, /* McapStatistics:message_count */
-  {6734, 6475, 6766, 6793}, /* McapStatistics:message_end_time */
-  {6795, 6475, 6766, 6793}, /* McapStatistics:message_start_time */
-  {6829, 6475, 6507, 6530}, /* McapStatistics:metadata_count */
-  {6859, 6475, 6507, 6530}, /* McapStatistics:schema_count */
-  {6887, 6908, 933, 396}, /* Mesh3D:albedo_factor */
-  {6932, 6908, 2828, 998}, /* Mesh3D:albedo_texture_buffer */
-  {6961, 6908, 3004, 3033}, /* Mesh3D:albedo_texture_format */
-  {6990, 6908, 330, 355}, /* Mesh3D:class_ids */
-  {7007, 6908, 7029, 1827}, /* Mesh3D:face_rendering */
-  {7064, 6908, 7088, 7121}, /* Mesh3D:triangle_indices */
-  {7131, 6908, 373, 396}, /* Mesh3D:vertex_colors */
-  {7152, 6908, 860, 797}, /* Mesh3D:vertex_normals */
-  {7174, 6908, 769, 797}, /* Mesh3D:vertex_positions */
-  {7198, 6908, 7222, 532}, /* Mesh3D:vertex_texcoords */
-  {7250, 7269, 7294, 7327}, /* Pinhole:camera_xyz */
-  {7337, 7269, 2475, 485}, /* Pinhole:child_frame */
-  {7357, 7269, 373, 396}, /* Pinhole:color */
-  {7371, 7269, 7397, 5523}, /* Pinhole:image_from_camera */
-  {7432, 7269, 7461, 445}, /* Pinhole:image_plane_distance */
-  {7497, 7269, 557, 445}, /* Pinhole:line_width */
-  {7516, 7269, 2475, 485}, /* Pinhole:parent_frame */
-  {7537, 7269, 7556, 532}, /* Pinhole:resolution */
-  {7584, 7603, 330, 355}, /* Points2D:class_ids */
-  {7629, 7603, 373, 396}, /* Points2D:colors */
-  {7645, 7603, 418, 445}, /* Points2D:draw_order */
-  {7665, 7603, 7687, 355}, /* Points2D:keypoint_ids */
-  {7715, 7603, 463, 485}, /* Points2D:labels */
-  {7731, 7603, 504, 532}, /* Points2D:positions */
-  {7750, 7603, 557, 445}, /* Points2D:radii */
-  {7765, 7603, 602, 630}, /* Points2D:show_labels */
-  {7786, 7805, 330, 355}, /* Points3D:class_ids */
-  {7831, 7805, 373, 396}, /* Points3D:colors */
-  {7847, 7805, 7687, 355}, /* Points3D:keypoint_ids */
-  {7869, 7805, 463, 485}, /* Points3D:labels */
-  {7885, 7805, 7908, 1827}, /* Points3D:point_shading */
-  {7938, 7805, 769, 797}, /* Points3D:positions */
-  {7957, 7805, 557, 445}, /* Points3D:radii */
-  {7972, 7805, 602, 630}, /* Points3D:show_labels */
-  {7993, 8012, 8043, 485}, /* RecordingInfo:name */
-  {8065, 8012, 6766, 6793}, /* RecordingInfo:start_time */
-  {8090, 8106, 8131, 8155}, /* Scalars:scalars */
-  {8157, 8182, 2828, 998}, /* SegmentationImage:buffer */
-  {8217, 8182, 418, 445}, /* SegmentationImage:draw_order */
-  {8246, 8182, 3004, 3033}, /* SegmentationImage:format */
-  {8271, 8182, 4157, 445}, /* SegmentationImage:opacity */
-  {8297, 8328, 8357, 1827}, /* SeriesLines:aggregation_policy */
-  {8392, 8328, 373, 396}, /* SeriesLines:colors */
-  {8411, 8328, 8442, 1827}, /* SeriesLines:interpolation_mode */
-  {8477, 8328, 8043, 485}, /* SeriesLines:names */
-  {8495, 8328, 8522, 630}, /* SeriesLines:visible_series */
-  {8547, 8328, 8566, 445}, /* SeriesLines:widths */
-  {8595, 8615, 373, 396}, /* SeriesPoints:colors */
-  {8645, 8615, 8671, 445}, /* SeriesPoints:marker_sizes */
-  {8699, 8615, 8720, 1827}, /* SeriesPoints:markers */
-  {8749, 8615, 8043, 485}, /* SeriesPoints:names */
-  {8768, 8615, 8522, 630}, /* SeriesPoints:visible_series */
-  {8796, 8814, 463, 485}, /* StateChange:state */
-  {8843, 8869, 373, 396}, /* StateConfiguration:colors */
-  {8905, 8869, 463, 485}, /* StateConfiguration:labels */
-  {8931, 8869, 463, 485}, /* StateConfiguration:values */
-  {8957, 8869, 8522, 630}, /* StateConfiguration:visible */
-  {8984, 8996, 1162, 1190}, /* Tensor:data */
-  {9020, 8996, 2926, 2954}, /* Tensor:value_range */
-  {9039, 9063, 1025, 485}, /* TextDocument:media_type */
-  {9093, 9063, 463, 485}, /* TextDocument:text */
-  {9111, 9125, 373, 396}, /* TextLog:color */
-  {9150, 9125, 9164, 485}, /* TextLog:level */
-  {9194, 9125, 463, 485}, /* TextLog:text */
-  {9207, 9231, 2475, 485}, /* Transform3D:child_frame */
-  {9260, 9231, 5490, 5523}, /* Transform3D:mat3x3 */
-  {9279, 9231, 2475, 485}, /* Transform3D:parent_frame */
-  {9304, 9231, 1911, 1941}, /* Transform3D:quaternion */
-  {9327, 9231, 9348, 1827}, /* Transform3D:relation */
-  {9383, 9231, 1994, 2029}, /* Transform3D:rotation_axis_angle */
-  {9415, 9231, 4318, 797}, /* Transform3D:scale */
-  {9433, 9231, 1719, 797}, /* Transform3D:translation */
-  {9457, 9485, 9518, 445}, /* TransformAxes3D:axis_length */
-  {9546, 9485, 602, 630}, /* TransformAxes3D:show_frame */
-  {9573, 9604, 418, 445}, /* VideoFrameReference:draw_order */
-  {9641, 9604, 4157, 445}, /* VideoFrameReference:opacity */
-  {9669, 9604, 9699, 6793}, /* VideoFrameReference:timestamp */
-  {9731, 9604, 9767, 485}, /* VideoFrameReference:video_reference */
-  {9795, 9813, 9842, 396}, /* VideoStream:codec */
-  {9870, 9813, 418, 445}, /* VideoStream:draw_order */
-  {9893, 9813, 9917, 630}, /* VideoStream:is_keyframe */
-  {9945, 9813, 4157, 445}, /* VideoStream:opacity */
-  {9965, 9813, 9984, 998}, /* VideoStream:sample */
-  {10013, 10033, 7294, 7327}, /* ViewCoordinates:xyz */
-  {10066, 10088, 2877, 1827}, /* VoxelGridMap:colormap */
-  {10118, 10088, 373, 396}, /* VoxelGridMap:colors */
-  {10138, 10088, 4157, 445}, /* VoxelGridMap:opacity */
-  {10159, 10088, 1911, 1941}, /* VoxelGridMap:quaternion */
-  {10183, 10088, 1994, 2029}, /* VoxelGridMap:rotation_axis_angle */
-  {10216, 10088, 1719, 797}, /* VoxelGridMap:translation */
-  {10241, 10088, 2926, 2954}, /* VoxelGridMap:value_range */
-  {10266, 10088, 10286, 445}, /* VoxelGridMap:values */
-  {10314, 10088, 10341, 10369}, /* VoxelGridMap:voxel_indices */
-  {10379, 10088, 10403, 797}, /* VoxelGridMap:voxel_size */
+  {0, 18, 0, 26}, /* AnnotationContext:context */
+  {215, 224, 234, 242}, /* Arrows2D:class_ids */
+  {215, 244, 251, 257}, /* Arrows2D:colors */
+  {215, 259, 270, 280}, /* Arrows2D:draw_order */
+  {215, 282, 289, 294}, /* Arrows2D:labels */
+  {215, 296, 304, 315}, /* Arrows2D:origins */
+  {215, 325, 331, 280}, /* Arrows2D:radii */
+  {215, 338, 350, 361}, /* Arrows2D:show_labels */
+  {215, 363, 371, 315}, /* Arrows2D:vectors */
+  {380, 224, 234, 242}, /* Arrows3D:class_ids */
+  {380, 244, 251, 257}, /* Arrows3D:colors */
+  {380, 282, 289, 294}, /* Arrows3D:labels */
+  {380, 296, 389, 400}, /* Arrows3D:origins */
+  {380, 325, 331, 280}, /* Arrows3D:radii */
+  {380, 338, 350, 361}, /* Arrows3D:show_labels */
+  {380, 363, 410, 400}, /* Arrows3D:vectors */
+  {419, 427, 441, 257}, /* Asset3D:albedo_factor */
+  {419, 454, 459, 464}, /* Asset3D:blob */
+  {419, 472, 483, 294}, /* Asset3D:media_type */
+  {493, 454, 459, 464}, /* AssetVideo:blob */
+  {493, 472, 483, 294}, /* AssetVideo:media_type */
+  {504, 513, 522, 533}, /* BarChart:abscissa */
+  {504, 761, 251, 257}, /* BarChart:color */
+  {504, 767, 522, 533}, /* BarChart:values */
+  {504, 774, 781, 280}, /* BarChart:widths */
+  {788, 796, 304, 315}, /* Boxes2D:centers */
+  {788, 224, 234, 242}, /* Boxes2D:class_ids */
+  {788, 244, 251, 257}, /* Boxes2D:colors */
+  {788, 259, 270, 280}, /* Boxes2D:draw_order */
+  {788, 804, 815, 315}, /* Boxes2D:half_sizes */
+  {788, 282, 289, 294}, /* Boxes2D:labels */
+  {788, 325, 331, 280}, /* Boxes2D:radii */
+  {788, 338, 350, 361}, /* Boxes2D:show_labels */
+  {826, 796, 834, 400}, /* Boxes3D:centers */
+  {826, 224, 234, 242}, /* Boxes3D:class_ids */
+  {826, 244, 251, 257}, /* Boxes3D:colors */
+  {826, 848, 858, 867}, /* Boxes3D:fill_mode */
+  {826, 804, 869, 400}, /* Boxes3D:half_sizes */
+  {826, 282, 289, 294}, /* Boxes3D:labels */
+  {826, 880, 892, 905}, /* Boxes3D:quaternions */
+  {826, 325, 331, 280}, /* Boxes3D:radii */
+  {826, 915, 936, 954}, /* Boxes3D:rotation_axis_angles */
+  {826, 338, 350, 361}, /* Boxes3D:show_labels */
+  {983, 224, 234, 242}, /* Capsules3D:class_ids */
+  {983, 244, 251, 257}, /* Capsules3D:colors */
+  {983, 848, 858, 867}, /* Capsules3D:fill_mode */
+  {983, 282, 289, 294}, /* Capsules3D:labels */
+  {983, 994, 781, 280}, /* Capsules3D:lengths */
+  {983, 1002, 331, 280}, /* Capsules3D:line_radii */
+  {983, 880, 892, 905}, /* Capsules3D:quaternions */
+  {983, 325, 331, 280}, /* Capsules3D:radii */
+  {983, 915, 936, 954}, /* Capsules3D:rotation_axis_angles */
+  {983, 338, 350, 361}, /* Capsules3D:show_labels */
+  {983, 1013, 834, 400}, /* Capsules3D:translations */
+  {1026, 1032, 1045, 361}, /* Clear:is_recursive */
+  {1062, 1078, 1084, 294}, /* CoordinateFrame:frame */
+  {1101, 796, 834, 400}, /* Cylinders3D:centers */
+  {1101, 224, 234, 242}, /* Cylinders3D:class_ids */
+  {1101, 244, 251, 257}, /* Cylinders3D:colors */
+  {1101, 848, 858, 867}, /* Cylinders3D:fill_mode */
+  {1101, 282, 289, 294}, /* Cylinders3D:labels */
+  {1101, 994, 781, 280}, /* Cylinders3D:lengths */
+  {1101, 1002, 331, 280}, /* Cylinders3D:line_radii */
+  {1101, 880, 892, 905}, /* Cylinders3D:quaternions */
+  {1101, 325, 331, 280}, /* Cylinders3D:radii */
+  {1101, 915, 936, 954}, /* Cylinders3D:rotation_axis_angles */
+  {1101, 338, 350, 361}, /* Cylinders3D:show_labels */
+  {1113, 1124, 1131, 464}, /* DepthImage:buffer */
+  {1113, 1143, 1152, 867}, /* DepthImage:colormap */
+  {1113, 1161, 1173, 1184}, /* DepthImage:depth_range */
+  {1113, 259, 270, 280}, /* DepthImage:draw_order */
+  {1113, 1194, 1201, 1213}, /* DepthImage:format */
+  {1113, 1284, 1305, 867}, /* DepthImage:magnification_filter */
+  {1113, 1325, 1331, 280}, /* DepthImage:meter */
+  {1113, 1342, 1359, 280}, /* DepthImage:point_fill_ratio */
+  {1369, 796, 304, 315}, /* Ellipses2D:centers */
+  {1369, 224, 234, 242}, /* Ellipses2D:class_ids */
+  {1369, 244, 251, 257}, /* Ellipses2D:colors */
+  {1369, 259, 270, 280}, /* Ellipses2D:draw_order */
+  {1369, 804, 815, 315}, /* Ellipses2D:half_sizes */
+  {1369, 282, 289, 294}, /* Ellipses2D:labels */
+  {1369, 1002, 331, 280}, /* Ellipses2D:line_radii */
+  {1369, 338, 350, 361}, /* Ellipses2D:show_labels */
+  {1380, 796, 834, 400}, /* Ellipsoids3D:centers */
+  {1380, 224, 234, 242}, /* Ellipsoids3D:class_ids */
+  {1380, 244, 251, 257}, /* Ellipsoids3D:colors */
+  {1380, 848, 858, 867}, /* Ellipsoids3D:fill_mode */
+  {1380, 804, 869, 400}, /* Ellipsoids3D:half_sizes */
+  {1380, 282, 289, 294}, /* Ellipsoids3D:labels */
+  {1380, 1002, 331, 280}, /* Ellipsoids3D:line_radii */
+  {1380, 880, 892, 905}, /* Ellipsoids3D:quaternions */
+  {1380, 915, 936, 954}, /* Ellipsoids3D:rotation_axis_angles */
+  {1380, 338, 350, 361}, /* Ellipsoids3D:show_labels */
+  {1393, 454, 459, 464}, /* EncodedDepthImage:blob */
+  {1393, 1143, 1152, 867}, /* EncodedDepthImage:colormap */
+  {1393, 1161, 1173, 1184}, /* EncodedDepthImage:depth_range */
+  {1393, 259, 270, 280}, /* EncodedDepthImage:draw_order */
+  {1393, 1284, 1305, 867}, /* EncodedDepthImage:magnification_filter */
+  {1393, 472, 483, 294}, /* EncodedDepthImage:media_type */
+  {1393, 1325, 1331, 280}, /* EncodedDepthImage:meter */
+  {1393, 1342, 1359, 280}, /* EncodedDepthImage:point_fill_ratio */
+  {1411, 454, 459, 464}, /* EncodedImage:blob */
+  {1411, 259, 270, 280}, /* EncodedImage:draw_order */
+  {1411, 1284, 1305, 867}, /* EncodedImage:magnification_filter */
+  {1411, 472, 483, 294}, /* EncodedImage:media_type */
+  {1411, 1424, 1432, 280}, /* EncodedImage:opacity */
+  {1440, 796, 389, 400}, /* GaussianSplats3D:centers */
+  {1440, 244, 251, 257}, /* GaussianSplats3D:colors */
+  {1440, 880, 892, 905}, /* GaussianSplats3D:quaternions */
+  {1440, 1457, 1464, 400}, /* GaussianSplats3D:scales */
+  {1440, 1472, 1488, 1511}, /* GaussianSplats3D:sh_coefficients */
+  {1440, 1530, 1557, 257}, /* GaussianSplats3D:spherical_harmonics_degree */
+  {1582, 244, 251, 257}, /* GeoLineStrings:colors */
+  {1582, 1597, 1610, 1624}, /* GeoLineStrings:line_strings */
+  {1582, 325, 331, 280}, /* GeoLineStrings:radii */
+  {1640, 224, 234, 242}, /* GeoPoints:class_ids */
+  {1640, 244, 251, 257}, /* GeoPoints:colors */
+  {1640, 1650, 1660, 1184}, /* GeoPoints:positions */
+  {1640, 325, 331, 280}, /* GeoPoints:radii */
+  {1667, 1678, 1684, 1694}, /* GraphEdges:edges */
+  {1667, 1717, 1728, 867}, /* GraphEdges:graph_type */
+  {1738, 244, 251, 257}, /* GraphNodes:colors */
+  {1738, 282, 289, 294}, /* GraphNodes:labels */
+  {1738, 1749, 1758, 294}, /* GraphNodes:node_ids */
+  {1738, 1650, 304, 315}, /* GraphNodes:positions */
+  {1738, 325, 331, 280}, /* GraphNodes:radii */
+  {1738, 338, 350, 361}, /* GraphNodes:show_labels */
+  {1768, 1776, 1786, 280}, /* GridMap:cell_size */
+  {1768, 1143, 1152, 867}, /* GridMap:colormap */
+  {1768, 1795, 1131, 464}, /* GridMap:data */
+  {1768, 259, 270, 280}, /* GridMap:draw_order */
+  {1768, 1194, 1201, 1213}, /* GridMap:format */
+  {1768, 1424, 1432, 280}, /* GridMap:opacity */
+  {1768, 1800, 892, 905}, /* GridMap:quaternion */
+  {1768, 1811, 936, 954}, /* GridMap:rotation_axis_angle */
+  {1768, 1831, 834, 400}, /* GridMap:translation */
+  {1843, 1124, 1131, 464}, /* Image:buffer */
+  {1843, 259, 270, 280}, /* Image:draw_order */
+  {1843, 1194, 1201, 1213}, /* Image:format */
+  {1843, 1284, 1305, 867}, /* Image:magnification_filter */
+  {1843, 1424, 1432, 280}, /* Image:opacity */
+  {1849, 1865, 1872, 1888}, /* InstancePoses3D:mat3x3 */
+  {1849, 880, 892, 905}, /* InstancePoses3D:quaternions */
+  {1849, 915, 936, 954}, /* InstancePoses3D:rotation_axis_angles */
+  {1849, 1457, 1464, 400}, /* InstancePoses3D:scales */
+  {1849, 1013, 834, 400}, /* InstancePoses3D:translations */
+  {1898, 224, 234, 242}, /* LineStrips2D:class_ids */
+  {1898, 244, 251, 257}, /* LineStrips2D:colors */
+  {1898, 259, 270, 280}, /* LineStrips2D:draw_order */
+  {1898, 282, 289, 294}, /* LineStrips2D:labels */
+  {1898, 325, 331, 280}, /* LineStrips2D:radii */
+  {1898, 338, 350, 361}, /* LineStrips2D:show_labels */
+  {1898, 1911, 1918, 1930}, /* LineStrips2D:strips */
+  {1946, 224, 234, 242}, /* LineStrips3D:class_ids */
+  {1946, 244, 251, 257}, /* LineStrips3D:colors */
+  {1946, 282, 289, 294}, /* LineStrips3D:labels */
+  {1946, 325, 331, 280}, /* LineStrips3D:radii */
+  {1946, 338, 350, 361}, /* LineStrips3D:show_labels */
+  {1946, 1911, 1959, 1971}, /* LineStrips3D:strips */
+  {1987, 1999, 2002, 242}, /* McapChannel:id */
+  {1987, 2012, 289, 294}, /* McapChannel:message_encoding */
+  {1987, 2029, 2038, 2052}, /* McapChannel:metadata */
+  {1987, 2081, 289, 294}, /* McapChannel:topic */
+  {2087, 1795, 459, 464}, /* McapMessage:data */
+  {2099, 1795, 459, 464}, /* McapSchema:data */
+  {2099, 2110, 289, 294}, /* McapSchema:encoding */
+  {2099, 1999, 2119, 242}, /* McapSchema:id */
+  {2099, 2128, 289, 294}, /* McapSchema:name */
+  {2133, 2148, 2165, 2171}, /* McapStatistics:attachment_count */
+  {2133, 2173, 2165, 2171}, /* McapStatistics:channel_count */
+  {2133, 2187, 2210, 2231}, /* McapStatistics:channel_message_counts */
+  {2133, 2272, 2165, 2171}, /* McapStatistics:chunk_count */
+  {2133, 2284, 2165, 2171}, /* McapStatistics:message_count */
+  {2133, 2298, 2315, 2325}, /* McapStatistics:message_end_time */
+  {2133, 2327, 2315, 2325}, /* McapStatistics:message_start_time */
+  {2133, 2346, 2165, 2171}, /* McapStatistics:metadata_count */
+  {2133, 2361, 2165, 2171}, /* McapStatistics:schema_count */
+  {2374, 427, 441, 257}, /* Mesh3D:albedo_factor */
+  {2374, 2381, 1131, 464}, /* Mesh3D:albedo_texture_buffer */
+  {2374, 2403, 1201, 1213}, /* Mesh3D:albedo_texture_format */
+  {2374, 224, 234, 242}, /* Mesh3D:class_ids */
+  {2374, 2425, 2440, 867}, /* Mesh3D:face_rendering */
+  {2374, 2458, 2475, 2491}, /* Mesh3D:triangle_indices */
+  {2374, 2501, 251, 257}, /* Mesh3D:vertex_colors */
+  {2374, 2515, 410, 400}, /* Mesh3D:vertex_normals */
+  {2374, 2530, 389, 400}, /* Mesh3D:vertex_positions */
+  {2374, 2547, 2564, 315}, /* Mesh3D:vertex_texcoords */
+  {2575, 2583, 2594, 2610}, /* Pinhole:camera_xyz */
+  {2575, 2620, 1084, 294}, /* Pinhole:child_frame */
+  {2575, 761, 251, 257}, /* Pinhole:color */
+  {2575, 2632, 2650, 1888}, /* Pinhole:image_from_camera */
+  {2575, 2668, 2689, 280}, /* Pinhole:image_plane_distance */
+  {2575, 2708, 331, 280}, /* Pinhole:line_width */
+  {2575, 2719, 1084, 294}, /* Pinhole:parent_frame */
+  {2575, 2732, 2743, 315}, /* Pinhole:resolution */
+  {2754, 224, 234, 242}, /* Points2D:class_ids */
+  {2754, 244, 251, 257}, /* Points2D:colors */
+  {2754, 259, 270, 280}, /* Points2D:draw_order */
+  {2754, 2763, 2776, 242}, /* Points2D:keypoint_ids */
+  {2754, 282, 289, 294}, /* Points2D:labels */
+  {2754, 1650, 304, 315}, /* Points2D:positions */
+  {2754, 325, 331, 280}, /* Points2D:radii */
+  {2754, 338, 350, 361}, /* Points2D:show_labels */
+  {2787, 224, 234, 242}, /* Points3D:class_ids */
+  {2787, 244, 251, 257}, /* Points3D:colors */
+  {2787, 2763, 2776, 242}, /* Points3D:keypoint_ids */
+  {2787, 282, 289, 294}, /* Points3D:labels */
+  {2787, 2796, 2810, 867}, /* Points3D:point_shading */
+  {2787, 1650, 389, 400}, /* Points3D:positions */
+  {2787, 325, 331, 280}, /* Points3D:radii */
+  {2787, 338, 350, 361}, /* Points3D:show_labels */
+  {2823, 2128, 2837, 294}, /* RecordingInfo:name */
+  {2823, 2842, 2315, 2325}, /* RecordingInfo:start_time */
+  {2853, 2861, 2869, 2876}, /* Scalars:scalars */
+  {2878, 1124, 1131, 464}, /* SegmentationImage:buffer */
+  {2878, 259, 270, 280}, /* SegmentationImage:draw_order */
+  {2878, 1194, 1201, 1213}, /* SegmentationImage:format */
+  {2878, 1424, 1432, 280}, /* SegmentationImage:opacity */
+  {2896, 2908, 2927, 867}, /* SeriesLines:aggregation_policy */
+  {2896, 244, 251, 257}, /* SeriesLines:colors */
+  {2896, 2945, 2964, 867}, /* SeriesLines:interpolation_mode */
+  {2896, 2982, 2837, 294}, /* SeriesLines:names */
+  {2896, 2988, 3003, 361}, /* SeriesLines:visible_series */
+  {2896, 774, 3011, 280}, /* SeriesLines:widths */
+  {3023, 244, 251, 257}, /* SeriesPoints:colors */
+  {3023, 3036, 3049, 280}, /* SeriesPoints:marker_sizes */
+  {3023, 3060, 3068, 867}, /* SeriesPoints:markers */
+  {3023, 2982, 2837, 294}, /* SeriesPoints:names */
+  {3023, 2988, 3003, 361}, /* SeriesPoints:visible_series */
+  {3080, 3092, 289, 294}, /* StateChange:state */
+  {3098, 244, 251, 257}, /* StateConfiguration:colors */
+  {3098, 282, 289, 294}, /* StateConfiguration:labels */
+  {3098, 767, 289, 294}, /* StateConfiguration:values */
+  {3098, 3117, 3003, 361}, /* StateConfiguration:visible */
+  {3125, 1795, 522, 533}, /* Tensor:data */
+  {3125, 3132, 1173, 1184}, /* Tensor:value_range */
+  {3144, 472, 483, 294}, /* TextDocument:media_type */
+  {3144, 3157, 289, 294}, /* TextDocument:text */
+  {3162, 761, 251, 257}, /* TextLog:color */
+  {3162, 3170, 3176, 294}, /* TextLog:level */
+  {3162, 3157, 289, 294}, /* TextLog:text */
+  {3189, 2620, 1084, 294}, /* Transform3D:child_frame */
+  {3189, 1865, 1872, 1888}, /* Transform3D:mat3x3 */
+  {3189, 2719, 1084, 294}, /* Transform3D:parent_frame */
+  {3189, 1800, 892, 905}, /* Transform3D:quaternion */
+  {3189, 3201, 3210, 867}, /* Transform3D:relation */
+  {3189, 1811, 936, 954}, /* Transform3D:rotation_axis_angle */
+  {3189, 3228, 1464, 400}, /* Transform3D:scale */
+  {3189, 1831, 834, 400}, /* Transform3D:translation */
+  {3234, 3250, 3262, 280}, /* TransformAxes3D:axis_length */
+  {3234, 3273, 350, 361}, /* TransformAxes3D:show_frame */
+  {3284, 259, 270, 280}, /* VideoFrameReference:draw_order */
+  {3284, 1424, 1432, 280}, /* VideoFrameReference:opacity */
+  {3284, 3304, 3314, 2325}, /* VideoFrameReference:timestamp */
+  {3284, 3329, 3345, 294}, /* VideoFrameReference:video_reference */
+  {3356, 3368, 3374, 257}, /* VideoStream:codec */
+  {3356, 259, 270, 280}, /* VideoStream:draw_order */
+  {3356, 3385, 3397, 361}, /* VideoStream:is_keyframe */
+  {3356, 1424, 1432, 280}, /* VideoStream:opacity */
+  {3356, 3408, 3415, 464}, /* VideoStream:sample */
+  {2594, 3427, 2594, 2610}, /* ViewCoordinates:xyz */
+  {3431, 1143, 1152, 867}, /* VoxelGridMap:colormap */
+  {3431, 244, 251, 257}, /* VoxelGridMap:colors */
+  {3431, 1424, 1432, 280}, /* VoxelGridMap:opacity */
+  {3431, 1800, 892, 905}, /* VoxelGridMap:quaternion */
+  {3431, 1811, 936, 954}, /* VoxelGridMap:rotation_axis_angle */
+  {3431, 1831, 834, 400}, /* VoxelGridMap:translation */
+  {3431, 3132, 1173, 1184}, /* VoxelGridMap:value_range */
+  {3431, 767, 3444, 280}, /* VoxelGridMap:values */
+  {3431, 3455, 3469, 3480}, /* VoxelGridMap:voxel_indices */
+  {3431, 3490, 3501, 400}, /* VoxelGridMap:voxel_size */
 };
 /* clang-format on */
 
@@ -729,10 +560,21 @@ static const char *text_at(size_t offset)
 rk_builtin_component rk_builtin_component_at(size_t index)
 {
   const uint16_t *row = rows[index];
-  return (rk_builtin_component){.name = text_at(row[0]),
-                                .archetype = text_at(row[1]),
-                                .component_type = text_at(row[2]),
-                                .type = text_at(row[3])};
+  rk_builtin_component component = {.type = text_at(row[3])};
+  stpcpy(stpcpy(stpcpy(component.name, text_at(row[0])), ":"), text_at(row[1]));
+  stpcpy(stpcpy(component.archetype, "rerun.archetypes."), text_at(row[0]));
+  stpcpy(stpcpy(component.component_type, "rerun.components."), text_at(row[2]));
+  return component;
+}
+
+/* As strcmp to the name of the column. */
+static int compare(const char *name, const uint16_t *row)
+{
+  const char *archetype = text_at(row[0]);
+  const size_t length = strlen(archetype);
+  int order = strncmp(name, archetype, length);
+  order = order != 0 ? order : (unsigned char)name[length] - ':';
+  return order != 0 ? order : strcmp(name + length + 1, text_at(row[1]));
 }
 
 size_t rk_builtin_component_find(const char *name)
@@ -740,7 +582,7 @@ size_t rk_builtin_component_find(const char *name)
   size_t low = 0, high = RK_BUILTIN_COMPONENT_COUNT;
   while (low < high) {
     const size_t middle = low + (high - low) / 2;
-    const int order = strcmp(name, text_at(rows[middle][0]));
+    const int order = compare(name, rows[middle]);
     if (order == 0) {
       return middle;
     }

@@ -6,13 +6,13 @@
 #include <stddef.h>
 
 typedef struct rk_builtin_component {
-  const char *name;           /* column, e.g. "Boxes2D:half_sizes" */
-  const char *archetype;      /* "rerun.archetypes.Boxes2D" */
-  const char *component_type; /* "rerun.components.HalfSize2D" */
-  const char *type;           /* of one instance, in the grammar of rk_component_at: "+w:2(!:f)" */
+  char name[44];           /* column, e.g. "Boxes2D:half_sizes" */
+  char archetype[37];      /* "rerun.archetypes.Boxes2D" */
+  char component_type[42]; /* "rerun.components.HalfSize2D" */
+  const char *type;        /* a constant: of one instance, in the grammar of rk_component_at: "+w:2(!:f)" */
 } rk_builtin_component;
 
-/* The component of an index of the enumeration below. The texts are constants. */
+/* The component of an index of the enumeration below. */
 rk_builtin_component rk_builtin_component_at(size_t index);
 
 /* The index of a column name; RK_BUILTIN_COMPONENT_COUNT if there is none of that name. */

@@ -10,7 +10,7 @@ static const uint64_t no_bytes[8];
 
 /* ---- Life ---- */
 
-static void builder_clear(rk_builder *b)
+static RK_FAR void builder_clear(rk_builder *b)
 {
   for (size_t i = 0; i < b->child_count; i++) {
     builder_clear(b->children + i);
@@ -299,7 +299,7 @@ int64_t rk_builder_length(const rk_builder *builder)
   return builder->length;
 }
 
-size_t rk_builder_size(const rk_builder *builder)
+RK_FAR size_t rk_builder_size(const rk_builder *builder)
 {
   size_t size = builder->validity.size + builder->values.size + builder->data.size;
   for (size_t c = 0; c < builder->child_count; c++) {

@@ -246,14 +246,19 @@ static rk_status append_ranges(rk_builder *b, const struct ArrowArray *array, in
   return status;
 }
 
-static rk_status append_sparse(rk_builder *b, const struct ArrowArray *array, int64_t at, int64_t count)
+static rk_status append_children(rk_builder *b, const struct ArrowArray *array, int64_t at, int64_t count)
 {
-  rk_buffer_append(&b->values, (const uint8_t *)array->buffers[0] + at, (size_t)count);
-  rk_status status = b->values.failed ? RK_ERR_NO_MEMORY : RK_OK;
+  rk_status status = RK_OK;
   for (size_t c = 0; c < b->child_count && status == RK_OK; c++) {
     status = rk_builder_add_slice(b->children + c, array->children[c], at, count);
   }
   return status;
+}
+
+static rk_status append_sparse(rk_builder *b, const struct ArrowArray *array, int64_t at, int64_t count)
+{
+  rk_buffer_append(&b->values, (const uint8_t *)array->buffers[0] + at, (size_t)count);
+  return b->values.failed ? RK_ERR_NO_MEMORY : append_children(b, array, at, count);
 }
 
 static rk_status append_dense(rk_builder *b, const struct ArrowArray *array, int64_t at, int64_t count)
@@ -330,41 +335,23 @@ rk_status rk_builder_add_slice(rk_builder *b, const struct ArrowArray *array, in
   if (b->type != RK_TYPE_NULL && !rk_type_is_union(b->type) && !add_validity(b, validity, at, count)) {
     return RK_ERR_NO_MEMORY;
   }
-  switch (b->type) {
-  case RK_TYPE_NULL:
-    break;
-  case RK_TYPE_UTF8:
-  case RK_TYPE_BINARY:
-  case RK_TYPE_LARGE_UTF8:
-  case RK_TYPE_LARGE_BINARY:
-  case RK_TYPE_LIST:
-  case RK_TYPE_LARGE_LIST:
-  case RK_TYPE_MAP:
+  if (rk_builder_has_offsets(b)) {
     status = append_ranges(b, array, at, count, validity);
-    break;
-  case RK_TYPE_FIXED_SIZE_LIST: {
+  } else if (b->type == RK_TYPE_FIXED_SIZE_LIST) {
     int64_t first, items;
     if (__builtin_mul_overflow(at, (int64_t)b->field->size, &first) ||
         __builtin_mul_overflow(count, (int64_t)b->field->size, &items)) {
       return RK_ERR_LIMIT;
     }
     status = rk_builder_add_slice(b->children, array->children[0], first, items);
-    break;
-  }
-  case RK_TYPE_STRUCT:
-    for (size_t c = 0; c < b->child_count && status == RK_OK; c++) {
-      status = rk_builder_add_slice(b->children + c, array->children[c], at, count);
-    }
-    break;
-  case RK_TYPE_SPARSE_UNION:
+  } else if (b->type == RK_TYPE_STRUCT) {
+    status = append_children(b, array, at, count);
+  } else if (b->type == RK_TYPE_SPARSE_UNION) {
     status = append_sparse(b, array, at, count);
-    break;
-  case RK_TYPE_DENSE_UNION:
+  } else if (b->type == RK_TYPE_DENSE_UNION) {
     status = append_dense(b, array, at, count);
-    break;
-  default:
+  } else if (b->type != RK_TYPE_NULL) {
     status = append_fixed(b, array, at, count, validity);
-    break;
   }
   if (status == RK_OK) {
     b->length += count;

@@ -7,6 +7,9 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Called from many places, none of them hot: one copy is enough. */
+#define RK_FAR __attribute__((noinline))
+
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "rrdkit lends Arrow buffers in place and therefore needs a little-endian machine"
 #endif

@@ -17,7 +17,7 @@ typedef struct decoder {
 } decoder;
 
 /* A message about one column, whose name is shown escaped. */
-static rk_status fail(const decoder *d, rk_status status, const rk_field *column, const char *what)
+static RK_FAR rk_status fail(const decoder *d, rk_status status, const rk_field *column, const char *what)
 {
   if (column == NULL) {
     return rk_fail(d->error, status, RK_NO_OFFSET, "chunk: %s", what);
@@ -27,7 +27,7 @@ static rk_status fail(const decoder *d, rk_status status, const rk_field *column
                  rk_escape(name, sizeof name, column->name, strlen(column->name)), what);
 }
 
-static rk_status no_memory(const decoder *d)
+static RK_FAR rk_status no_memory(const decoder *d)
 {
   return rk_fail(d->error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "out of memory");
 }
@@ -200,7 +200,7 @@ static rk_status wrap_values(const decoder *d, const rk_field *field, const stru
   return RK_OK;
 }
 
-static int depth_of(const rk_field *field)
+static RK_FAR int depth_of(const rk_field *field)
 {
   int deepest = 0;
   for (size_t c = 0; c < field->child_count; c++) {

@@ -15,7 +15,7 @@ typedef struct column {
   const void *buffers[2];
 } column;
 
-static void add_metadata(rk_field *field, rk_metadata *metadata, const char *key, const char *value)
+static RK_FAR void add_metadata(rk_field *field, rk_metadata *metadata, const char *key, const char *value)
 {
   metadata[field->metadata_count++] =
       (rk_metadata){.key = key, .value = value, .key_size = strlen(key), .value_size = strlen(value)};

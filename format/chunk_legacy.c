@@ -7,6 +7,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "format/bytes.h"
+
 #define VERSION(major, minor, patch) ((uint64_t)(major) << 40 | (uint64_t)(minor) << 20 | (uint64_t)(patch))
 
 /* "1.2.3", anything after the patch number ignored. False: not a version. */
@@ -20,12 +22,12 @@ static bool parse_version(const char *text, uint64_t *version)
   return true;
 }
 
-static bool starts_with(const char *text, const char *prefix)
+static RK_FAR bool starts_with(const char *text, const char *prefix)
 {
   return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-static bool ends_with(const char *text, const char *suffix)
+static RK_FAR bool ends_with(const char *text, const char *suffix)
 {
   const size_t text_size = strlen(text);
   const size_t suffix_size = strlen(suffix);
@@ -55,41 +57,41 @@ static keys keys_copy(rk_arena *arena, const rk_field *field)
   return k;
 }
 
-static const char *keys_get(const keys *k, const char *key)
+/* Where the key is; the count if it is not there. */
+static RK_FAR size_t keys_find(const keys *k, const char *key)
 {
-  for (size_t i = 0; i < k->count; i++) {
-    if (strcmp(k->list[i].key, key) == 0) {
-      return k->list[i].value;
-    }
-  }
-  return NULL;
-}
-
-static const char *keys_take(keys *k, const char *key)
-{
-  for (size_t i = 0; i < k->count; i++) {
-    if (strcmp(k->list[i].key, key) == 0) {
-      const char *value = k->list[i].value;
-      k->list[i] = k->list[--k->count];
-      return value;
-    }
-  }
-  return NULL;
-}
-
-/* The callers set at most SPARE_KEYS keys that are not there yet. */
-static void keys_set(keys *k, const char *key, const char *value)
-{
-  if (k->failed || !value) {
-    return;
-  }
   size_t i = 0;
   while (i < k->count && strcmp(k->list[i].key, key) != 0) {
     i++;
   }
+  return i;
+}
+
+static const char *keys_get(const keys *k, const char *key)
+{
+  const size_t i = keys_find(k, key);
+  return i < k->count ? k->list[i].value : NULL;
+}
+
+static const char *keys_take(keys *k, const char *key)
+{
+  const size_t i = keys_find(k, key);
   if (i == k->count) {
-    k->count++;
+    return NULL;
   }
+  const char *value = k->list[i].value;
+  k->list[i] = k->list[--k->count];
+  return value;
+}
+
+/* The callers set at most SPARE_KEYS keys that are not there yet. */
+static RK_FAR void keys_set(keys *k, const char *key, const char *value)
+{
+  if (k->failed || !value) {
+    return;
+  }
+  const size_t i = keys_find(k, key);
+  k->count += i == k->count;
   k->list[i] = (rk_metadata){.key = key, .value = value, .key_size = strlen(key), .value_size = strlen(value)};
 }
 
@@ -110,46 +112,43 @@ static void keys_colon(keys *k)
   }
 }
 
-typedef struct rename_pair {
-  const char *from, *to;
-} rename_pair;
-
-static const char *renamed(const rename_pair *pairs, size_t count, const char *text)
+/* `pairs`: old and new name, each with its NUL, and an empty one at the end. */
+static const char *renamed(const char *pairs, const char *text)
 {
-  for (size_t i = 0; i < count; i++) {
-    if (strcmp(pairs[i].from, text) == 0) {
-      return pairs[i].to;
+  while (*pairs != '\0') {
+    const char *to = pairs + strlen(pairs) + 1;
+    if (strcmp(pairs, text) == 0) {
+      return to;
     }
+    pairs = to + strlen(to) + 1;
   }
   return text;
 }
 
-#define RENAMED(pairs, text) renamed(pairs, sizeof(pairs) / sizeof((pairs)[0]), text)
-
 /* 0.0.1 to 0.0.2: archetypes that 0.23 deprecated. */
 static void rename_archetypes(keys *k)
 {
-  static const rename_pair archetypes[] = {
-      {"rerun.archetypes.Scalar", "rerun.archetypes.Scalars"},
-      {"rerun.archetypes.SeriesLine", "rerun.archetypes.SeriesLines"},
-      {"rerun.archetypes.SeriesPoint", "rerun.archetypes.SeriesPoints"},
-  };
-  static const rename_pair fields[] = {
-      {"scalar", "scalars"}, {"color", "colors"},   {"width", "widths"},
-      {"name", "names"},     {"marker", "markers"}, {"marker_size", "marker_sizes"},
-  };
+  static const char archetypes[] = "rerun.archetypes.Scalar\0rerun.archetypes.Scalars\0"
+                                   "rerun.archetypes.SeriesLine\0rerun.archetypes.SeriesLines\0"
+                                   "rerun.archetypes.SeriesPoint\0rerun.archetypes.SeriesPoints\0";
+  static const char fields[] = "scalar\0scalars\0"
+                               "color\0colors\0"
+                               "width\0widths\0"
+                               "name\0names\0"
+                               "marker\0markers\0"
+                               "marker_size\0marker_sizes\0";
   const char *archetype = keys_get(k, "rerun.archetype");
   if (!archetype) {
     return;
   }
-  const char *new_archetype = RENAMED(archetypes, archetype);
+  const char *new_archetype = renamed(archetypes, archetype);
   if (new_archetype == archetype) {
     return;
   }
   keys_set(k, "rerun.archetype", new_archetype);
   const char *field = keys_get(k, "rerun.archetype_field");
   if (field) {
-    keys_set(k, "rerun.archetype_field", RENAMED(fields, field));
+    keys_set(k, "rerun.archetype_field", renamed(fields, field));
   }
 }
 
@@ -183,10 +182,11 @@ static const char *join(keys *k, const char *a, const char *separator, const cha
 /* 0.0.2 to 0.1.0: (archetype, archetype_field, component) become archetype, "Short:field", component_type. */
 static void rewire_component(keys *k, const char *field_name)
 {
+  const bool indicator = ends_with(field_name, "Indicator");
   const char *component = keys_take(k, "rerun.component");
-  const char *archetype = component || ends_with(field_name, "Indicator") ? keys_take(k, "rerun.archetype") : NULL;
-  const char *field = component || ends_with(field_name, "Indicator") ? keys_take(k, "rerun.archetype_field") : NULL;
-  if (ends_with(field_name, "Indicator")) {
+  const char *archetype = component || indicator ? keys_take(k, "rerun.archetype") : NULL;
+  const char *field = component || indicator ? keys_take(k, "rerun.archetype_field") : NULL;
+  if (indicator) {
     if (!component) {
       component = starts_with(field_name, "rerun.") ? field_name : join(k, "rerun.components.", "", field_name);
     }
@@ -253,16 +253,14 @@ static void port_recording_info(keys *k)
 /* 0.1.1 to 0.1.2. */
 static void rename_transforms(keys *k)
 {
-  static const rename_pair types[] = {
-      {"rerun.components.PoseTranslation3D", "rerun.components.Translation3D"},
-      {"rerun.components.PoseRotationAxisAngle", "rerun.components.RotationAxisAngle"},
-      {"rerun.components.PoseRotationQuat", "rerun.components.RotationQuat"},
-      {"rerun.components.PoseScale3D", "rerun.components.Scale3D"},
-      {"rerun.components.PoseTransformMat3x3", "rerun.components.TransformMat3x3"},
-  };
+  static const char types[] = "rerun.components.PoseTranslation3D\0rerun.components.Translation3D\0"
+                              "rerun.components.PoseRotationAxisAngle\0rerun.components.RotationAxisAngle\0"
+                              "rerun.components.PoseRotationQuat\0rerun.components.RotationQuat\0"
+                              "rerun.components.PoseScale3D\0rerun.components.Scale3D\0"
+                              "rerun.components.PoseTransformMat3x3\0rerun.components.TransformMat3x3\0";
   const char *type = keys_get(k, "rerun:component_type");
-  if (type && RENAMED(types, type) != type) {
-    keys_set(k, "rerun:component_type", RENAMED(types, type));
+  if (type && renamed(types, type) != type) {
+    keys_set(k, "rerun:component_type", renamed(types, type));
   }
   const char *component = keys_get(k, "rerun:component");
   if (component && strcmp(component, "Transform3D:axis_length") == 0) {

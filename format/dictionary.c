@@ -3,7 +3,7 @@
 
 #include "format/layout.h"
 
-static bool has_dictionary(const rk_field *field)
+static RK_FAR bool has_dictionary(const rk_field *field)
 {
   if (field->dictionary != NULL) {
     return true;

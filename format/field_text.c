@@ -9,9 +9,9 @@
 #define SPECIAL "\\!:,()"
 
 typedef struct simple_format {
-  const char *text;
-  rk_type_id type;
-  rk_time_unit unit;
+  char text[5];
+  uint8_t type; /* rk_type_id */
+  uint8_t unit; /* rk_time_unit */
 } simple_format;
 
 /* Longest first where one is a prefix of another. */
@@ -59,7 +59,12 @@ static const simple_format simple_formats[] = {
 };
 #define SIMPLE_COUNT (sizeof simple_formats / sizeof *simple_formats)
 
-static bool parse_int(const char **text, int32_t min, int32_t max, int32_t *value)
+static RK_FAR rk_status misuse(rk_error *error, const char *what)
+{
+  return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "%s", what);
+}
+
+static RK_FAR bool parse_int(const char **text, int32_t min, int32_t max, int32_t *value)
 {
   const char *p = *text;
   const bool negative = *p == '-';
@@ -109,7 +114,7 @@ static rk_status parse_type_ids(rk_arena *arena, const char **text, rk_field *fi
       int32_t id;
       *text += count != 0;
       if (count == sizeof ids || !parse_int(text, 0, 127, &id)) {
-        return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "bad union type ids");
+        return misuse(error, "bad union type ids");
       }
       ids[count++] = (int8_t)id;
     } while (**text == ',' && (*text)[1] >= '0' && (*text)[1] <= '9');
@@ -151,38 +156,40 @@ static char *parse_escaped(rk_arena *arena, const char **text, const char *stops
   return copy;
 }
 
+static rk_status parse_timezone(rk_arena *arena, const char **text, bool embedded, rk_field *field)
+{
+  const char *timezone = embedded ? parse_escaped(arena, text, ",()") : rk_arena_text(arena, *text, strlen(*text));
+  if (timezone == NULL) {
+    return RK_ERR_NO_MEMORY;
+  }
+  if (!embedded) {
+    *text += strlen(*text);
+  }
+  field->timezone = *timezone == 0 ? NULL : timezone;
+  return RK_OK;
+}
+
+static bool has_size(rk_type_id type)
+{
+  return type == RK_TYPE_FIXED_SIZE_LIST || type == RK_TYPE_FIXED_SIZE_BINARY;
+}
+
 static rk_status parse_parameters(rk_arena *arena, const char **text, bool embedded, rk_field *field, rk_error *error)
 {
-  switch (field->type) {
-  case RK_TYPE_DECIMAL128:
-    if (!parse_decimal(text, field)) {
-      return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "bad decimal type");
-    }
-    return RK_OK;
-  case RK_TYPE_FIXED_SIZE_LIST:
-  case RK_TYPE_FIXED_SIZE_BINARY:
-    if (!parse_int(text, 0, field->type == RK_TYPE_FIXED_SIZE_LIST ? INT32_MAX : RK_FIXED_SIZE_BINARY_MAX,
-                   &field->size)) {
-      return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "bad size in a fixed-size type");
-    }
-    return RK_OK;
-  case RK_TYPE_TIMESTAMP: {
-    char *timezone = embedded ? parse_escaped(arena, text, ",()") : rk_arena_text(arena, *text, strlen(*text));
-    if (timezone == NULL) {
-      return RK_ERR_NO_MEMORY;
-    }
-    if (!embedded) {
-      *text += strlen(*text);
-    }
-    field->timezone = *timezone == 0 ? NULL : timezone;
-    return RK_OK;
-  }
-  case RK_TYPE_SPARSE_UNION:
-  case RK_TYPE_DENSE_UNION:
+  if (rk_type_is_union(field->type)) {
     return parse_type_ids(arena, text, field, error);
-  default:
-    return RK_OK;
   }
+  if (field->type == RK_TYPE_TIMESTAMP) {
+    return parse_timezone(arena, text, embedded, field);
+  }
+  if (field->type == RK_TYPE_DECIMAL128 && !parse_decimal(text, field)) {
+    return misuse(error, "bad decimal type");
+  }
+  const int32_t size_max = field->type == RK_TYPE_FIXED_SIZE_LIST ? INT32_MAX : RK_FIXED_SIZE_BINARY_MAX;
+  if (has_size(field->type) && !parse_int(text, 0, size_max, &field->size)) {
+    return misuse(error, "bad size in a fixed-size type");
+  }
+  return RK_OK;
 }
 
 rk_status rk_format_parse(rk_arena *arena, const char **text, bool embedded, rk_field *field, rk_error *error)
@@ -194,12 +201,12 @@ rk_status rk_format_parse(rk_arena *arena, const char **text, bool embedded, rk_
     const size_t size = strlen(simple_formats[i].text);
     if (strncmp(*text, simple_formats[i].text, size) == 0) {
       *text += size;
-      field->type = simple_formats[i].type;
-      field->unit = simple_formats[i].unit;
+      field->type = (rk_type_id)simple_formats[i].type;
+      field->unit = (rk_time_unit)simple_formats[i].unit;
       return parse_parameters(arena, text, embedded, field, error);
     }
   }
-  return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "not an Arrow format string");
+  return misuse(error, "not an Arrow format string");
 }
 
 /* ---- Nested text ---- */
@@ -248,7 +255,7 @@ static rk_status parse_child(rk_arena *arena, const char **text, int depth, cons
   child->nullable = **text != '!';
   *text += **text == '!';
   if (**text != ':') {
-    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "a child is written [name][!]:format");
+    return misuse(error, "a child is written [name][!]:format");
   }
   ++*text;
   return parse_type(arena, text, depth, child, error);
@@ -284,12 +291,12 @@ static rk_status parse_type(rk_arena *arena, const char **text, int depth, rk_fi
       }
     }
     if (**text != ')') {
-      return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "missing ) in a type");
+      return misuse(error, "missing ) in a type");
     }
     ++*text;
   }
   if (rk_type_is_union(field->type) && count != field->child_count) {
-    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "a union needs one type id per child");
+    return misuse(error, "a union needs one type id per child");
   }
   field->child_count = count;
   return rk_field_check_children(field, error);
@@ -305,7 +312,7 @@ rk_status rk_field_parse(rk_arena *arena, const char *text, rk_field **field, rk
     status = parse_type(arena, &text, 0, made, error);
   }
   if (status == RK_OK && *text != 0) {
-    status = rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "unexpected text after the type");
+    status = misuse(error, "unexpected text after the type");
   }
   if (status == RK_ERR_NO_MEMORY) {
     return rk_fail(error, status, RK_NO_OFFSET, "out of memory");
@@ -324,12 +331,12 @@ rk_status rk_field_parse(rk_arena *arena, const char *text, rk_field **field, rk
 
 /* ---- Output ---- */
 
-static void append_text(rk_buffer *out, const char *text)
+static RK_FAR void append_text(rk_buffer *out, const char *text)
 {
   rk_buffer_append(out, text, strlen(text));
 }
 
-static void append_int(rk_buffer *out, int32_t value)
+static RK_FAR void append_int(rk_buffer *out, int32_t value)
 {
   char text[16];
   snprintf(text, sizeof text, "%d", value);
@@ -352,15 +359,9 @@ static bool same_format(const simple_format *format, const rk_field *field)
   if (format->type != type) {
     return false;
   }
-  switch (type) {
-  case RK_TYPE_TIMESTAMP:
-  case RK_TYPE_DURATION:
-  case RK_TYPE_TIME32:
-  case RK_TYPE_TIME64:
-    return format->unit == field->unit;
-  default:
-    return true;
-  }
+  const uint64_t with_unit = RK_TYPE_BIT(RK_TYPE_TIMESTAMP) | RK_TYPE_BIT(RK_TYPE_DURATION) |
+                             RK_TYPE_BIT(RK_TYPE_TIME32) | RK_TYPE_BIT(RK_TYPE_TIME64);
+  return format->unit == field->unit || !rk_type_in(type, with_unit);
 }
 
 void rk_format_append(const rk_field *field, bool embedded, rk_buffer *out)
@@ -371,34 +372,24 @@ void rk_format_append(const rk_field *field, bool embedded, rk_buffer *out)
       break;
     }
   }
-  switch (field->type) {
-  case RK_TYPE_DECIMAL128:
-  case RK_TYPE_DECIMAL256:
+  if (field->type == RK_TYPE_DECIMAL128 || field->type == RK_TYPE_DECIMAL256) {
     append_int(out, field->precision);
     append_text(out, ",");
     append_int(out, field->scale);
     append_text(out, field->type == RK_TYPE_DECIMAL256 ? ",256" : embedded ? ",128" : "");
-    break;
-  case RK_TYPE_FIXED_SIZE_LIST:
-  case RK_TYPE_FIXED_SIZE_BINARY:
+  } else if (has_size(field->type)) {
     append_int(out, field->size);
-    break;
-  case RK_TYPE_TIMESTAMP:
-    if (field->timezone != NULL && embedded) {
+  } else if (field->type == RK_TYPE_TIMESTAMP && field->timezone != NULL) {
+    if (embedded) {
       rk_format_append_escaped(field->timezone, out);
-    } else if (field->timezone != NULL) {
+    } else {
       append_text(out, field->timezone);
     }
-    break;
-  case RK_TYPE_SPARSE_UNION:
-  case RK_TYPE_DENSE_UNION:
+  } else if (rk_type_is_union(field->type)) {
     for (size_t i = 0; i < field->child_count; i++) {
       append_text(out, i == 0 ? "" : ",");
       append_int(out, field->type_ids[i]);
     }
-    break;
-  default:
-    break;
   }
 }
 

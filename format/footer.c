@@ -48,7 +48,7 @@ void rk_manifest_free(rk_manifest *manifest)
   free(manifest);
 }
 
-static bool add_cell(index_column *column, index_cell cell)
+static RK_FAR bool add_cell(index_column *column, index_cell cell)
 {
   if (!rk_array_grow((void **)&column->cells, &column->capacity, column->count + 1, sizeof *column->cells)) {
     return false;
@@ -58,7 +58,7 @@ static bool add_cell(index_column *column, index_cell cell)
 }
 
 /* NULL for NULL. */
-static bool copy_text(rk_manifest *manifest, const char *text, const char **copy)
+static RK_FAR bool copy_text(rk_manifest *manifest, const char *text, const char **copy)
 {
   *copy = text == NULL ? NULL : rk_arena_text(&manifest->arena, text, strlen(text));
   return text == NULL || *copy != NULL;

@@ -14,7 +14,7 @@ typedef struct message_bytes {
   size_t size;
 } message_bytes;
 
-static rk_status corrupt(rk_error *error, const char *what)
+static RK_FAR rk_status corrupt(rk_error *error, const char *what)
 {
   return rk_fail(error, RK_ERR_CORRUPT, RK_NO_OFFSET, "footer: %s", what);
 }
@@ -123,7 +123,7 @@ static bool bit_at(const void *bits, int64_t i)
   return (((const uint8_t *)bits)[i >> 3] >> (i & 7) & 1) != 0;
 }
 
-static bool present(const struct ArrowArray *array, int64_t row)
+static RK_FAR bool present(const struct ArrowArray *array, int64_t row)
 {
   return array->buffers[0] == NULL || bit_at(array->buffers[0], array->offset + row);
 }

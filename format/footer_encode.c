@@ -19,20 +19,20 @@ typedef struct sheet {
   bool failed;
 } sheet;
 
-static void *take(sheet *s, size_t count, size_t size)
+static RK_FAR void *take(sheet *s, size_t count, size_t size)
 {
   void *memory = s->failed ? NULL : rk_arena_array(s->arena, count == 0 ? 1 : count, size);
   s->failed |= memory == NULL;
   return memory;
 }
 
-static rk_metadata pair_of(const char *key, const char *value)
+static RK_FAR rk_metadata pair_of(const char *key, const char *value)
 {
   return (rk_metadata){.key = key, .value = value, .key_size = strlen(key), .value_size = strlen(value)};
 }
 
 /* The next column's field; its metadata keys must come sorted. NULL after a failure. */
-static rk_field *add_field(sheet *s, const char *name, rk_type_id type, bool nullable)
+static RK_FAR rk_field *add_field(sheet *s, const char *name, rk_type_id type, bool nullable)
 {
   if (s->failed || s->count == s->capacity || name == NULL) {
     s->failed = true;
@@ -43,7 +43,7 @@ static rk_field *add_field(sheet *s, const char *name, rk_type_id type, bool nul
   return field;
 }
 
-static void set_metadata(sheet *s, rk_field *field, const rk_metadata *pairs, size_t count)
+static RK_FAR void set_metadata(sheet *s, rk_field *field, const rk_metadata *pairs, size_t count)
 {
   rk_metadata *copy = take(s, count, sizeof *copy);
   if (copy != NULL && field != NULL) {
@@ -54,7 +54,7 @@ static void set_metadata(sheet *s, rk_field *field, const rk_metadata *pairs, si
 }
 
 /* The array of the field added last: `buffer_count` buffers, of which the first is the validity. */
-static void set_array(sheet *s, const void *validity, int64_t null_count, const void *values, const void *more)
+static RK_FAR void set_array(sheet *s, const void *validity, int64_t null_count, const void *values, const void *more)
 {
   struct ArrowArray *array = take(s, 1, sizeof *array);
   const void **buffers = take(s, 3, sizeof *buffers);
@@ -236,7 +236,7 @@ static void add_chunk_columns(sheet *s, const rk_manifest *manifest)
   add_numbers(s, manifest, "chunk_byte_size_uncompressed", offsetof(manifest_chunk, uncompressed_size));
 }
 
-static int compare_text(const char *a, const char *b) /* NULL first */
+static RK_FAR int compare_text(const char *a, const char *b) /* NULL first */
 {
   if (a == NULL || b == NULL) {
     return (a != NULL) - (b != NULL);

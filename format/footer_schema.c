@@ -6,6 +6,7 @@
 
 #include "format/bytes.h"
 #include "format/footer_internal.h"
+#include "format/ipc_message.h"
 
 #define SLOTS_MAX 7 /* Field has most */
 
@@ -52,12 +53,12 @@ static uint8_t *grow(message *m, size_t size) /* NULL after a failure, and for n
 }
 
 /* Padding so that `size` more bytes end at a multiple of `alignment`. */
-static void align(message *m, size_t size, size_t alignment)
+static RK_FAR void align(message *m, size_t size, size_t alignment)
 {
   grow(m, (0 - (m->used + size)) & (alignment - 1));
 }
 
-static uint32_t push(message *m, const void *value, size_t size)
+static RK_FAR uint32_t push(message *m, const void *value, size_t size)
 {
   align(m, size, size);
   uint8_t *at = grow(m, size);
@@ -110,28 +111,15 @@ static void table_begin(message *m)
   m->table_start = m->used;
 }
 
-static void slot_u8(message *m, unsigned slot, uint8_t value, uint8_t fallback)
+/* A number of `size` bytes; left out when it is what a reader takes for absent. */
+static RK_FAR void slot_number(message *m, unsigned slot, size_t size, int32_t value, int32_t otherwise)
 {
-  if (value != fallback) {
-    m->slots[slot] = push(m, &value, sizeof value);
+  if (value != otherwise) {
+    m->slots[slot] = push(m, &value, size); /* little-endian: the low bytes come first */
   }
 }
 
-static void slot_i16(message *m, unsigned slot, int16_t value, int16_t fallback)
-{
-  if (value != fallback) {
-    m->slots[slot] = push(m, &value, sizeof value);
-  }
-}
-
-static void slot_i32(message *m, unsigned slot, int32_t value, int32_t fallback)
-{
-  if (value != fallback) {
-    m->slots[slot] = push(m, &value, sizeof value);
-  }
-}
-
-static void slot_reference(message *m, unsigned slot, uint32_t position)
+static RK_FAR void slot_reference(message *m, unsigned slot, uint32_t position)
 {
   m->slots[slot] = push_reference(m, position);
 }
@@ -174,16 +162,10 @@ static uint32_t table_end(message *m)
   return table;
 }
 
-static uint32_t empty_table(message *m)
-{
-  table_begin(m);
-  return table_end(m);
-}
-
 static uint32_t push_field(message *m, const rk_field *field);
 
 /* A temporary array of `count` positions; NULL counts as failure. */
-static uint32_t *positions(message *m, size_t count)
+static RK_FAR uint32_t *positions(message *m, size_t count)
 {
   uint32_t *array = calloc(count == 0 ? 1 : count, sizeof *array);
   m->failed |= array == NULL;
@@ -207,144 +189,39 @@ static uint32_t push_metadata(message *m, const rk_field *field)
   return vector;
 }
 
-static uint32_t push_numbers(message *m, unsigned first_slot, int32_t a, int32_t b, int32_t c, int32_t c_fallback)
+/* What the type's table refers to: a time zone, written even when there is none, or the ids of a union. */
+static uint32_t push_linked(message *m, const rk_field *field, uint8_t id)
 {
-  table_begin(m);
-  slot_i32(m, first_slot, a, 0);
-  slot_i32(m, first_slot + 1, b, 0);
-  slot_i32(m, first_slot + 2, c, c_fallback);
-  return table_end(m);
-}
-
-static uint32_t push_unit(message *m, int16_t unit, int16_t fallback)
-{
-  table_begin(m);
-  slot_i16(m, 0, unit, fallback);
-  return table_end(m);
-}
-
-static uint32_t push_int(message *m, int32_t width, bool is_signed)
-{
-  table_begin(m);
-  slot_u8(m, 1, is_signed, 0);
-  slot_i32(m, 0, width, 0);
-  return table_end(m);
-}
-
-static uint32_t push_union(message *m, const rk_field *field)
-{
+  if (id == RK_FB_TIMESTAMP) {
+    const char *zone = field->timezone == NULL ? "" : field->timezone;
+    return push_text(m, zone, strlen(zone));
+  }
   uint32_t *ids = positions(m, field->child_count);
   for (size_t i = 0; i < field->child_count && ids != NULL; i++) {
     ids[i] = (uint32_t)field->type_ids[i];
   }
   const uint32_t vector = ids == NULL ? 0 : push_vector(m, ids, field->child_count, false);
   free(ids);
-  table_begin(m);
-  slot_i16(m, 0, field->type == RK_TYPE_DENSE_UNION, 0);
-  slot_reference(m, 1, vector);
-  return table_end(m);
+  return vector;
 }
 
-static uint32_t push_timestamp(message *m, const rk_field *field)
+/* The type's table; *id is its number in the union Type. */
+static uint32_t push_type(message *m, const rk_field *field, uint8_t *id)
 {
-  const char *zone = field->timezone == NULL ? "" : field->timezone;
-  const uint32_t text = push_text(m, zone, strlen(zone)); /* written even when there is none */
+  const rk_ipc_type type = rk_ipc_type_of(field);
+  *id = type.id;
+  const bool links = type.id == RK_FB_TIMESTAMP || type.id == RK_FB_UNION;
+  const uint32_t linked = links ? push_linked(m, field, type.id) : 0;
   table_begin(m);
-  slot_i16(m, 0, (int16_t)field->unit, 0);
-  if (*zone != '\0') {
-    slot_reference(m, 1, text);
+  for (unsigned i = 0; i < type.slot_count; i++) {
+    /* arrow-rs adds these two from the last field to the first */
+    const unsigned slot = type.id == RK_FB_INT || type.id == RK_FB_TIME ? type.slot_count - 1 - i : i;
+    slot_number(m, slot, type.slots[slot].size, type.slots[slot].value, type.slots[slot].otherwise);
+  }
+  if (type.id == RK_FB_UNION || (type.id == RK_FB_TIMESTAMP && field->timezone != NULL && *field->timezone != '\0')) {
+    slot_reference(m, 1, linked);
   }
   return table_end(m);
-}
-
-/* The type's table; *tag is its number in the union Type of Arrow's Schema.fbs. */
-static uint32_t push_type(message *m, const rk_field *field, uint8_t *tag)
-{
-  switch (field->type) {
-  case RK_TYPE_NULL:
-    *tag = 1;
-    return empty_table(m);
-  case RK_TYPE_BOOL:
-    *tag = 6;
-    return empty_table(m);
-  case RK_TYPE_INT8:
-  case RK_TYPE_INT16:
-  case RK_TYPE_INT32:
-  case RK_TYPE_INT64:
-    *tag = 2;
-    return push_int(m, 8 << (field->type - RK_TYPE_INT8), true);
-  case RK_TYPE_UINT8:
-  case RK_TYPE_UINT16:
-  case RK_TYPE_UINT32:
-  case RK_TYPE_UINT64:
-    *tag = 2;
-    return push_int(m, 8 << (field->type - RK_TYPE_UINT8), false);
-  case RK_TYPE_FLOAT16:
-  case RK_TYPE_FLOAT32:
-  case RK_TYPE_FLOAT64:
-    *tag = 3;
-    return push_unit(m, (int16_t)(field->type - RK_TYPE_FLOAT16), 0);
-  case RK_TYPE_TIMESTAMP:
-    *tag = 10;
-    return push_timestamp(m, field);
-  case RK_TYPE_DURATION:
-    *tag = 18;
-    return push_unit(m, (int16_t)field->unit, 1);
-  case RK_TYPE_DATE32:
-  case RK_TYPE_DATE64:
-    *tag = 8;
-    return push_unit(m, field->type == RK_TYPE_DATE64, 1);
-  case RK_TYPE_TIME32:
-  case RK_TYPE_TIME64:
-    *tag = 9;
-    table_begin(m);
-    slot_i32(m, 1, field->type == RK_TYPE_TIME32 ? 32 : 64, 32);
-    slot_i16(m, 0, (int16_t)field->unit, 1);
-    return table_end(m);
-  case RK_TYPE_DECIMAL128:
-  case RK_TYPE_DECIMAL256:
-    *tag = 7;
-    return push_numbers(m, 0, field->precision, field->scale, field->type == RK_TYPE_DECIMAL128 ? 128 : 256, 128);
-  case RK_TYPE_FIXED_SIZE_BINARY:
-    *tag = 15;
-    return push_numbers(m, 0, field->size, 0, 0, 0);
-  case RK_TYPE_UTF8:
-    *tag = 5;
-    return empty_table(m);
-  case RK_TYPE_BINARY:
-    *tag = 4;
-    return empty_table(m);
-  case RK_TYPE_LARGE_UTF8:
-    *tag = 20;
-    return empty_table(m);
-  case RK_TYPE_LARGE_BINARY:
-    *tag = 19;
-    return empty_table(m);
-  case RK_TYPE_LIST:
-    *tag = 12;
-    return empty_table(m);
-  case RK_TYPE_LARGE_LIST:
-    *tag = 21;
-    return empty_table(m);
-  case RK_TYPE_FIXED_SIZE_LIST:
-    *tag = 16;
-    return push_numbers(m, 0, field->size, 0, 0, 0);
-  case RK_TYPE_STRUCT:
-    *tag = 13;
-    return empty_table(m);
-  case RK_TYPE_MAP:
-    *tag = 17;
-    table_begin(m);
-    slot_u8(m, 0, field->keys_sorted, 0);
-    return table_end(m);
-  case RK_TYPE_SPARSE_UNION:
-  case RK_TYPE_DENSE_UNION:
-    *tag = 14;
-    return push_union(m, field);
-  }
-  *tag = 0;
-  m->failed = true;
-  return 0;
 }
 
 static uint32_t push_children(message *m, const rk_field *field, uint32_t *type, uint8_t *tag)
@@ -377,8 +254,8 @@ static uint32_t push_field(message *m, const rk_field *field)
   }
   table_begin(m);
   slot_reference(m, 0, name);
-  slot_u8(m, 2, tag, 0);
-  slot_u8(m, 1, field->nullable, 0);
+  slot_number(m, 2, 1, tag, 0);
+  slot_number(m, 1, 1, field->nullable, 0);
   slot_reference(m, 5, children);
   slot_reference(m, 3, type);
   if (metadata != 0) {
@@ -400,8 +277,8 @@ rk_status rk_schema_hash(const rk_field *schema, uint8_t digest[RK_SHA256_SIZE])
   slot_reference(&m, 1, vector);
   const uint32_t table = table_end(&m);
   table_begin(&m);
-  slot_i16(&m, 0, 4, 0); /* metadata version V5 */
-  slot_u8(&m, 1, 1, 0);  /* a schema message */
+  slot_number(&m, 0, 2, RK_IPC_V5, 0);
+  slot_number(&m, 1, 1, RK_HEADER_SCHEMA, 0);
   slot_reference(&m, 2, table);
   const uint32_t root = table_end(&m);
   align(&m, 4, 4);

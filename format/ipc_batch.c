@@ -35,18 +35,18 @@ typedef struct span {
 } span;
 
 /* Each returns its status here, where static analysis sees it. */
-static rk_status fail(const batch *b, rk_status status, const char *what)
+static RK_FAR rk_status fail(const batch *b, rk_status status, const char *what)
 {
   rk_fail(b->d->error, status, b->d->metadata_at, "Arrow IPC: %s", what);
   return status;
 }
 
-static rk_status corrupt(const batch *b, const char *what)
+static RK_FAR rk_status corrupt(const batch *b, const char *what)
 {
   return fail(b, RK_ERR_CORRUPT, what);
 }
 
-static rk_status no_memory(const batch *b)
+static RK_FAR rk_status no_memory(const batch *b)
 {
   rk_ipc_no_memory(b->d);
   return RK_ERR_NO_MEMORY;

@@ -6,108 +6,93 @@
 
 /* ---- Schema ---- */
 
-typedef struct fb_type {
-  uint8_t id;
-  rk_fb_slot slots[3];
-  size_t slot_count;
-} fb_type;
+static const uint8_t type_ids[] = {
+    [RK_TYPE_NULL] = RK_FB_NULL,
+    [RK_TYPE_BOOL] = RK_FB_BOOL,
+    [RK_TYPE_INT8] = RK_FB_INT,
+    [RK_TYPE_INT16] = RK_FB_INT,
+    [RK_TYPE_INT32] = RK_FB_INT,
+    [RK_TYPE_INT64] = RK_FB_INT,
+    [RK_TYPE_UINT8] = RK_FB_INT,
+    [RK_TYPE_UINT16] = RK_FB_INT,
+    [RK_TYPE_UINT32] = RK_FB_INT,
+    [RK_TYPE_UINT64] = RK_FB_INT,
+    [RK_TYPE_FLOAT16] = RK_FB_FLOAT,
+    [RK_TYPE_FLOAT32] = RK_FB_FLOAT,
+    [RK_TYPE_FLOAT64] = RK_FB_FLOAT,
+    [RK_TYPE_TIMESTAMP] = RK_FB_TIMESTAMP,
+    [RK_TYPE_DURATION] = RK_FB_DURATION,
+    [RK_TYPE_DATE32] = RK_FB_DATE,
+    [RK_TYPE_DATE64] = RK_FB_DATE,
+    [RK_TYPE_TIME32] = RK_FB_TIME,
+    [RK_TYPE_TIME64] = RK_FB_TIME,
+    [RK_TYPE_DECIMAL128] = RK_FB_DECIMAL,
+    [RK_TYPE_DECIMAL256] = RK_FB_DECIMAL,
+    [RK_TYPE_FIXED_SIZE_BINARY] = RK_FB_FIXED_SIZE_BINARY,
+    [RK_TYPE_UTF8] = RK_FB_UTF8,
+    [RK_TYPE_BINARY] = RK_FB_BINARY,
+    [RK_TYPE_LARGE_UTF8] = RK_FB_LARGE_UTF8,
+    [RK_TYPE_LARGE_BINARY] = RK_FB_LARGE_BINARY,
+    [RK_TYPE_LIST] = RK_FB_LIST,
+    [RK_TYPE_LARGE_LIST] = RK_FB_LARGE_LIST,
+    [RK_TYPE_FIXED_SIZE_LIST] = RK_FB_FIXED_SIZE_LIST,
+    [RK_TYPE_STRUCT] = RK_FB_STRUCT,
+    [RK_TYPE_MAP] = RK_FB_MAP,
+    [RK_TYPE_SPARSE_UNION] = RK_FB_UNION,
+    [RK_TYPE_DENSE_UNION] = RK_FB_UNION,
+};
+#define TYPE_COUNT (sizeof type_ids / sizeof *type_ids)
 
-static fb_type int_type(uint64_t bits, uint64_t is_signed)
-{
-  return (fb_type){RK_FB_INT, {{.size = 4, .value = bits}, {.size = 1, .value = is_signed}}, 2};
-}
+/* What the fields of the tables say. */
+enum { LINK, WIDTH, IS_SIGNED, FLOAT_SIZE, UNIT, DATE_UNIT, PRECISION, SCALE, SIZE, IS_DENSE, KEYS_SORTED };
 
-static fb_type decimal_type(const rk_field *field, uint64_t bits)
-{
-  return (fb_type){RK_FB_DECIMAL,
-                   {{.size = 4, .value = (uint32_t)field->precision},
-                    {.size = 4, .value = (uint32_t)field->scale},
-                    {.size = 4, .value = bits}},
-                   3};
-}
+static const struct {
+  uint8_t size, value, otherwise;
+} type_slots[][3] = {
+    [RK_FB_INT] = {{4, WIDTH, 0}, {1, IS_SIGNED, 0}},
+    [RK_FB_FLOAT] = {{2, FLOAT_SIZE, 0}},
+    [RK_FB_DECIMAL] = {{4, PRECISION, 0}, {4, SCALE, 0}, {4, WIDTH, 128}},
+    [RK_FB_DATE] = {{2, DATE_UNIT, 1}},
+    [RK_FB_TIME] = {{2, UNIT, 1}, {4, WIDTH, 32}},
+    [RK_FB_TIMESTAMP] = {{2, UNIT, 0}, {4, LINK, 0}},
+    [RK_FB_DURATION] = {{2, UNIT, 1}},
+    [RK_FB_UNION] = {{2, IS_DENSE, 0}, {4, LINK, 0}},
+    [RK_FB_FIXED_SIZE_BINARY] = {{4, SIZE, 0}},
+    [RK_FB_FIXED_SIZE_LIST] = {{4, SIZE, 0}},
+    [RK_FB_MAP] = {{1, KEYS_SORTED, 0}},
+    [RK_FB_LARGE_LIST] = {{0}},
+};
 
-static fb_type plain_type(uint8_t id)
+rk_ipc_type rk_ipc_type_of(const rk_field *field)
 {
-  return (fb_type){.id = id};
-}
-
-/* A type with one number. */
-static fb_type number_type(uint8_t id, unsigned size, uint64_t value)
-{
-  return (fb_type){id, {{.size = size, .value = value}}, 1};
-}
-
-static fb_type type_of(const rk_field *field)
-{
-  switch (field->type) {
-  case RK_TYPE_NULL:
-    return plain_type(RK_FB_NULL);
-  case RK_TYPE_BOOL:
-    return plain_type(RK_FB_BOOL);
-  case RK_TYPE_INT8:
-    return int_type(8, 1);
-  case RK_TYPE_INT16:
-    return int_type(16, 1);
-  case RK_TYPE_INT32:
-    return int_type(32, 1);
-  case RK_TYPE_INT64:
-    return int_type(64, 1);
-  case RK_TYPE_UINT8:
-    return int_type(8, 0);
-  case RK_TYPE_UINT16:
-    return int_type(16, 0);
-  case RK_TYPE_UINT32:
-    return int_type(32, 0);
-  case RK_TYPE_UINT64:
-    return int_type(64, 0);
-  case RK_TYPE_FLOAT16:
-    return number_type(RK_FB_FLOAT, 2, 0);
-  case RK_TYPE_FLOAT32:
-    return number_type(RK_FB_FLOAT, 2, 1);
-  case RK_TYPE_FLOAT64:
-    return number_type(RK_FB_FLOAT, 2, 2);
-  case RK_TYPE_TIMESTAMP: /* the time zone is linked by the caller */
-    return (fb_type){RK_FB_TIMESTAMP, {{.size = 2, .value = field->unit}, {.size = field->timezone ? 4 : 0}}, 2};
-  case RK_TYPE_DURATION:
-    return number_type(RK_FB_DURATION, 2, field->unit);
-  case RK_TYPE_DATE32:
-    return number_type(RK_FB_DATE, 2, 0);
-  case RK_TYPE_DATE64:
-    return number_type(RK_FB_DATE, 2, 1);
-  case RK_TYPE_TIME32:
-    return (fb_type){RK_FB_TIME, {{.size = 2, .value = field->unit}, {.size = 4, .value = 32}}, 2};
-  case RK_TYPE_TIME64:
-    return (fb_type){RK_FB_TIME, {{.size = 2, .value = field->unit}, {.size = 4, .value = 64}}, 2};
-  case RK_TYPE_DECIMAL128:
-    return decimal_type(field, 128);
-  case RK_TYPE_DECIMAL256:
-    return decimal_type(field, 256);
-  case RK_TYPE_FIXED_SIZE_BINARY:
-    return number_type(RK_FB_FIXED_SIZE_BINARY, 4, (uint32_t)field->size);
-  case RK_TYPE_UTF8:
-    return plain_type(RK_FB_UTF8);
-  case RK_TYPE_BINARY:
-    return plain_type(RK_FB_BINARY);
-  case RK_TYPE_LARGE_UTF8:
-    return plain_type(RK_FB_LARGE_UTF8);
-  case RK_TYPE_LARGE_BINARY:
-    return plain_type(RK_FB_LARGE_BINARY);
-  case RK_TYPE_LIST:
-    return plain_type(RK_FB_LIST);
-  case RK_TYPE_LARGE_LIST:
-    return plain_type(RK_FB_LARGE_LIST);
-  case RK_TYPE_FIXED_SIZE_LIST:
-    return number_type(RK_FB_FIXED_SIZE_LIST, 4, (uint32_t)field->size);
-  case RK_TYPE_STRUCT:
-    return plain_type(RK_FB_STRUCT);
-  case RK_TYPE_MAP:
-    return number_type(RK_FB_MAP, 1, field->keys_sorted);
-  case RK_TYPE_SPARSE_UNION:
-  case RK_TYPE_DENSE_UNION: /* the ids are linked by the caller */
-    return (fb_type){
-        RK_FB_UNION, {{.size = 2, .value = field->type == RK_TYPE_DENSE_UNION}, {.size = 4, .value = 0}}, 2};
+  const int32_t values[] = {
+      [WIDTH] = (int32_t)rk_type_bits(field->type, 0),
+      [IS_SIGNED] = field->type <= RK_TYPE_INT64,
+      [FLOAT_SIZE] = (int32_t)field->type - RK_TYPE_FLOAT16,
+      [UNIT] = (int32_t)field->unit,
+      [DATE_UNIT] = field->type == RK_TYPE_DATE64,
+      [PRECISION] = field->precision,
+      [SCALE] = field->scale,
+      [SIZE] = field->size,
+      [IS_DENSE] = field->type == RK_TYPE_DENSE_UNION,
+      [KEYS_SORTED] = field->keys_sorted,
+  };
+  rk_ipc_type type = {.id = type_ids[field->type]};
+  for (size_t i = 0; i < 3 && type_slots[type.id][i].size != 0; i++, type.slot_count++) {
+    type.slots[i].size = type_slots[type.id][i].size;
+    type.slots[i].value = values[type_slots[type.id][i].value];
+    type.slots[i].otherwise = type_slots[type.id][i].otherwise;
   }
-  return plain_type(RK_FB_NULL);
+  return type;
+}
+
+rk_type_id rk_ipc_type_find(unsigned id)
+{
+  size_t type = 0;
+  while (type < TYPE_COUNT && type_ids[type] != id) {
+    type++;
+  }
+  return type < TYPE_COUNT ? (rk_type_id)type : RK_TYPE_NULL;
 }
 
 static void link_metadata(rk_fb_builder *fb, size_t at, const rk_field *field)
@@ -128,7 +113,14 @@ static void link_fields(rk_fb_builder *fb, size_t at, const rk_field *parent);
 
 static size_t field_table(rk_fb_builder *fb, const rk_field *field)
 {
-  fb_type type = type_of(field);
+  const rk_ipc_type type = rk_ipc_type_of(field);
+  rk_fb_slot type_fields[3] = {{0}};
+  for (size_t i = 0; i < type.slot_count; i++) {
+    type_fields[i] = (rk_fb_slot){.size = type.slots[i].size, .value = (uint32_t)type.slots[i].value};
+  }
+  if (type.id == RK_FB_TIMESTAMP && field->timezone == NULL) {
+    type_fields[1].size = 0;
+  }
   rk_fb_slot slots[RK_FIELD_SLOTS] = {
       [RK_FIELD_NAME] = {.size = 4},
       [RK_FIELD_NULLABLE] = {.size = 1, .value = field->nullable},
@@ -139,12 +131,12 @@ static size_t field_table(rk_fb_builder *fb, const rk_field *field)
   };
   const size_t table = rk_fb_table(fb, slots, RK_FIELD_SLOTS);
   rk_fb_link(fb, slots[RK_FIELD_NAME].at, rk_fb_string(fb, field->name, strlen(field->name)));
-  rk_fb_link(fb, slots[RK_FIELD_TYPE].at, rk_fb_table(fb, type.slots, type.slot_count));
+  rk_fb_link(fb, slots[RK_FIELD_TYPE].at, rk_fb_table(fb, type_fields, type.slot_count));
   if (type.id == RK_FB_TIMESTAMP && field->timezone != NULL) {
-    rk_fb_link(fb, type.slots[1].at, rk_fb_string(fb, field->timezone, strlen(field->timezone)));
+    rk_fb_link(fb, type_fields[1].at, rk_fb_string(fb, field->timezone, strlen(field->timezone)));
   } else if (type.id == RK_FB_UNION) {
     const size_t ids = rk_fb_vector(fb, field->child_count, 4, 4);
-    rk_fb_link(fb, type.slots[1].at, ids);
+    rk_fb_link(fb, type_fields[1].at, ids);
     for (size_t i = 0; i < field->child_count; i++) {
       rk_fb_patch(fb, ids + 4 + 4 * i, (uint64_t)field->type_ids[i], 4);
     }
@@ -234,7 +226,7 @@ typedef struct encoder {
   size_t node, buffer; /* where the next FieldNode and Buffer are written */
 } encoder;
 
-static void count_parts(const rk_field *field, size_t *nodes, size_t *buffers)
+static RK_FAR void count_parts(const rk_field *field, size_t *nodes, size_t *buffers)
 {
   ++*nodes;
   *buffers += (size_t)rk_type_buffer_count(field->type);
@@ -243,7 +235,7 @@ static void count_parts(const rk_field *field, size_t *nodes, size_t *buffers)
   }
 }
 
-static void add_node(encoder *e, int64_t length, int64_t null_count)
+static RK_FAR void add_node(encoder *e, int64_t length, int64_t null_count)
 {
   if (!e->out->failed) {
     rk_store_i64(e->out->data + e->node, length);
@@ -253,7 +245,7 @@ static void add_node(encoder *e, int64_t length, int64_t null_count)
 }
 
 /* Describes what was appended since `start` as the next buffer and pads the body. */
-static void add_buffer(encoder *e, size_t start)
+static RK_FAR void add_buffer(encoder *e, size_t start)
 {
   const size_t size = e->out->size - start;
   align_stream(e->out, e->body);
@@ -274,7 +266,7 @@ static void add_bits(encoder *e, const uint8_t *bits, int64_t at, int64_t count)
   add_buffer(e, start);
 }
 
-static void add_bytes(encoder *e, const void *bytes, size_t size)
+static RK_FAR void add_bytes(encoder *e, const void *bytes, size_t size)
 {
   const size_t start = e->out->size;
   rk_buffer_append(e->out, bytes, size);

@@ -2,6 +2,8 @@
 #ifndef RK_FORMAT_IPC_MESSAGE_H
 #define RK_FORMAT_IPC_MESSAGE_H
 
+#include "format/field.h"
+
 #define RK_IPC_CONTINUATION 0xFFFFFFFFU
 #define RK_IPC_ALIGNMENT    64
 
@@ -49,6 +51,20 @@ enum {
   RK_FB_LARGE_UTF8 = 20,
   RK_FB_LARGE_LIST = 21
 };
+
+/* A type's number in the Type union and the fields of its table. */
+typedef struct rk_ipc_type {
+  uint8_t id;
+  uint8_t slot_count;
+  struct {
+    uint8_t size;      /* bytes of the number; 4 for a reference, which is then 0 */
+    int32_t value;     /* the field's */
+    uint8_t otherwise; /* the number that may be left out */
+  } slots[3];
+} rk_ipc_type;
+rk_ipc_type rk_ipc_type_of(const rk_field *field);
+/* The first type of that number in the union; RK_TYPE_NULL if there is none. */
+rk_type_id rk_ipc_type_find(unsigned id);
 
 #define RK_IPC_NODE_SIZE   16 /* int64 length, int64 null count */
 #define RK_IPC_BUFFER_SIZE 16 /* int64 offset, int64 length */

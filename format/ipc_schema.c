@@ -72,29 +72,24 @@ static rk_status decode_metadata(rk_ipc_decoder *d, rk_fb_reader *fb, rk_fb_tabl
   return RK_OK;
 }
 
-static bool int_type(unsigned bits, bool is_signed, rk_type_id *type)
-{
-  switch (bits) {
-  case 8:
-    *type = is_signed ? RK_TYPE_INT8 : RK_TYPE_UINT8;
-    return true;
-  case 16:
-    *type = is_signed ? RK_TYPE_INT16 : RK_TYPE_UINT16;
-    return true;
-  case 32:
-    *type = is_signed ? RK_TYPE_INT32 : RK_TYPE_UINT32;
-    return true;
-  case 64:
-    *type = is_signed ? RK_TYPE_INT64 : RK_TYPE_UINT64;
-    return true;
-  default:
-    return false;
-  }
-}
-
 static bool decode_int(rk_fb_reader *fb, rk_fb_table_at table, rk_type_id *type)
 {
-  return int_type((unsigned)rk_fb_get(fb, table, 0, 4, 0), rk_fb_get(fb, table, 1, 1, 0) != 0, type);
+  const uint64_t bits = rk_fb_get(fb, table, 0, 4, 0);
+  const rk_type_id smallest = rk_fb_get(fb, table, 1, 1, 0) != 0 ? RK_TYPE_INT8 : RK_TYPE_UINT8;
+  unsigned doubled = 0;
+  while (doubled < 4 && bits != UINT64_C(8) << doubled) {
+    doubled++;
+  }
+  *type = smallest + doubled % 4;
+  return doubled < 4;
+}
+
+/* The first of the types of one number in the union, or the one that follows it by `step`, at most `last`. */
+static bool decode_step(rk_fb_reader *fb, rk_fb_table_at table, uint64_t otherwise, unsigned last, rk_field *field)
+{
+  const uint64_t step = rk_fb_get(fb, table, 0, 2, otherwise);
+  field->type += step <= last ? (unsigned)step : 0;
+  return step <= last;
 }
 
 static bool decode_unit(rk_fb_reader *fb, rk_fb_table_at table, unsigned otherwise, rk_field *field)
@@ -122,9 +117,8 @@ static bool decode_decimal(rk_fb_reader *fb, rk_fb_table_at table, rk_field *fie
          field->scale >= -128 && field->scale <= 127;
 }
 
-static bool decode_size(rk_fb_reader *fb, rk_fb_table_at table, rk_type_id type, int32_t max, rk_field *field)
+static bool decode_size(rk_fb_reader *fb, rk_fb_table_at table, int32_t max, rk_field *field)
 {
-  field->type = type;
   field->size = (int32_t)rk_fb_get(fb, table, 0, 4, 0);
   return field->size >= 0 && field->size <= max;
 }
@@ -132,11 +126,10 @@ static bool decode_size(rk_fb_reader *fb, rk_fb_table_at table, rk_type_id type,
 static rk_status decode_union(rk_ipc_decoder *d, rk_fb_reader *fb, rk_fb_table_at table, size_t child_count,
                               rk_field *field)
 {
-  const uint64_t mode = rk_fb_get(fb, table, 0, 2, 0);
-  field->type = mode == 0 ? RK_TYPE_SPARSE_UNION : RK_TYPE_DENSE_UNION;
+  const bool known = decode_step(fb, table, 0, 1, field);
   rk_fb_vector_at ids;
   const bool has_ids = rk_fb_get_vector(fb, table, 1, 4, &ids);
-  if (mode > 1 || child_count > 127 || (has_ids && ids.count != child_count)) {
+  if (!known || child_count > 127 || (has_ids && ids.count != child_count)) {
     return rk_ipc_corrupt(d, "impossible union type");
   }
   int8_t *type_ids = rk_arena_array(d->arena, child_count, 1);
@@ -162,92 +155,55 @@ static rk_status decode_type(rk_ipc_decoder *d, rk_fb_reader *fb, rk_fb_table_at
   if (fb->bad || type.at == 0) {
     return rk_ipc_corrupt(d, "field without type");
   }
+  field->type = rk_ipc_type_find(id);
+  if (field->type == RK_TYPE_NULL && id != RK_FB_NULL) {
+    return id == 0 ? rk_ipc_corrupt(d, "field without type")
+                   : rk_fail(d->error, RK_ERR_UNSUPPORTED, d->metadata_at, "Arrow type number %u is not supported", id);
+  }
   bool ok = true;
+  rk_status status = RK_OK;
   size_t size;
   switch (id) {
-  case RK_FB_NULL:
-    field->type = RK_TYPE_NULL;
-    break;
   case RK_FB_INT:
     ok = decode_int(fb, type, &field->type);
     break;
-  case RK_FB_FLOAT: {
-    const uint64_t precision = rk_fb_get(fb, type, 0, 2, 0);
-    field->type = precision == 0 ? RK_TYPE_FLOAT16 : precision == 1 ? RK_TYPE_FLOAT32 : RK_TYPE_FLOAT64;
-    ok = precision <= 2;
-    break;
-  }
-  case RK_FB_BINARY:
-    field->type = RK_TYPE_BINARY;
-    break;
-  case RK_FB_UTF8:
-    field->type = RK_TYPE_UTF8;
-    break;
-  case RK_FB_BOOL:
-    field->type = RK_TYPE_BOOL;
+  case RK_FB_FLOAT:
+    ok = decode_step(fb, type, 0, 2, field);
     break;
   case RK_FB_DECIMAL:
     ok = decode_decimal(fb, type, field);
     break;
-  case RK_FB_DATE: {
-    const uint64_t unit = rk_fb_get(fb, type, 0, 2, 1);
-    field->type = unit == 0 ? RK_TYPE_DATE32 : RK_TYPE_DATE64;
-    ok = unit <= 1;
+  case RK_FB_DATE:
+    ok = decode_step(fb, type, 1, 1, field);
     break;
-  }
   case RK_FB_TIME:
     ok = decode_time(fb, type, field);
     break;
-  case RK_FB_TIMESTAMP: {
-    field->type = RK_TYPE_TIMESTAMP;
-    const rk_status status = decode_text(d, fb, type, 1, false, &field->timezone, &size);
-    if (status != RK_OK) {
-      return status;
-    }
+  case RK_FB_TIMESTAMP:
+    status = decode_text(d, fb, type, 1, false, &field->timezone, &size);
     field->timezone = size == 0 ? NULL : field->timezone;
     ok = decode_unit(fb, type, RK_UNIT_SECOND, field);
     break;
-  }
-  case RK_FB_LIST:
-    field->type = RK_TYPE_LIST;
+  case RK_FB_UNION:
+    status = decode_union(d, fb, type, child_count, field);
     break;
-  case RK_FB_STRUCT:
-    field->type = RK_TYPE_STRUCT;
-    break;
-  case RK_FB_UNION: {
-    const rk_status status = decode_union(d, fb, type, child_count, field);
-    if (status != RK_OK) {
-      return status;
-    }
-    break;
-  }
   case RK_FB_FIXED_SIZE_BINARY:
-    ok = decode_size(fb, type, RK_TYPE_FIXED_SIZE_BINARY, RK_FIXED_SIZE_BINARY_MAX, field);
+    ok = decode_size(fb, type, RK_FIXED_SIZE_BINARY_MAX, field);
     break;
   case RK_FB_FIXED_SIZE_LIST:
-    ok = decode_size(fb, type, RK_TYPE_FIXED_SIZE_LIST, INT32_MAX, field);
+    ok = decode_size(fb, type, INT32_MAX, field);
     break;
   case RK_FB_MAP:
-    field->type = RK_TYPE_MAP;
     field->keys_sorted = rk_fb_get(fb, type, 0, 1, 0) != 0;
     break;
   case RK_FB_DURATION:
-    field->type = RK_TYPE_DURATION;
     ok = decode_unit(fb, type, RK_UNIT_MILLI, field);
     break;
-  case RK_FB_LARGE_BINARY:
-    field->type = RK_TYPE_LARGE_BINARY;
-    break;
-  case RK_FB_LARGE_UTF8:
-    field->type = RK_TYPE_LARGE_UTF8;
-    break;
-  case RK_FB_LARGE_LIST:
-    field->type = RK_TYPE_LARGE_LIST;
-    break;
-  case 0:
-    return rk_ipc_corrupt(d, "field without type");
   default:
-    return rk_fail(d->error, RK_ERR_UNSUPPORTED, d->metadata_at, "Arrow type number %u is not supported", id);
+    break;
+  }
+  if (status != RK_OK) {
+    return status;
   }
   return ok && !fb->bad ? RK_OK : rk_ipc_corrupt(d, "impossible parameters of a type");
 }

@@ -86,43 +86,15 @@ void rk_offsets_rebase(void *to, const void *from, int64_t count, bool wide, int
   }
 }
 
-bool rk_type_is_bytes(rk_type_id type)
-{
-  return type == RK_TYPE_UTF8 || type == RK_TYPE_BINARY || type == RK_TYPE_LARGE_UTF8 || type == RK_TYPE_LARGE_BINARY;
-}
-
-bool rk_type_is_ranges(rk_type_id type)
-{
-  return type == RK_TYPE_LIST || type == RK_TYPE_LARGE_LIST || type == RK_TYPE_MAP;
-}
-
-bool rk_type_is_union(rk_type_id type)
-{
-  return type == RK_TYPE_SPARSE_UNION || type == RK_TYPE_DENSE_UNION;
-}
-
-bool rk_type_is_wide(rk_type_id type)
-{
-  return type == RK_TYPE_LARGE_UTF8 || type == RK_TYPE_LARGE_BINARY || type == RK_TYPE_LARGE_LIST;
-}
-
 int64_t rk_type_buffer_count(rk_type_id type)
 {
-  switch (type) {
-  case RK_TYPE_NULL:
+  if (type == RK_TYPE_NULL) {
     return 0;
-  case RK_TYPE_FIXED_SIZE_LIST:
-  case RK_TYPE_STRUCT:
-  case RK_TYPE_SPARSE_UNION:
-    return 1;
-  case RK_TYPE_UTF8:
-  case RK_TYPE_BINARY:
-  case RK_TYPE_LARGE_UTF8:
-  case RK_TYPE_LARGE_BINARY:
-    return 3;
-  default:
-    return 2;
   }
+  if (rk_type_is_bytes(type)) {
+    return 3;
+  }
+  return type == RK_TYPE_FIXED_SIZE_LIST || type == RK_TYPE_STRUCT || type == RK_TYPE_SPARSE_UNION ? 1 : 2;
 }
 
 const uint8_t *rk_array_validity(const struct ArrowArray *array, rk_type_id type)

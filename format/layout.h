@@ -35,10 +35,33 @@ static inline int64_t rk_offset_at(const void *offsets, int64_t i, bool wide)
 /* to[i] = from[i] + delta for `count` offsets; the sums must fit. */
 void rk_offsets_rebase(void *to, const void *from, int64_t count, bool wide, int64_t delta);
 
-bool rk_type_is_bytes(rk_type_id type);  /* utf8 and binary, small and large */
-bool rk_type_is_ranges(rk_type_id type); /* list, large list, map */
-bool rk_type_is_union(rk_type_id type);
-bool rk_type_is_wide(rk_type_id type); /* offsets of 64 bits */
+/* Whether `type` is one of the types of a set of RK_TYPE_BITs. */
+#define RK_TYPE_BIT(type) (UINT64_C(1) << (type))
+static inline bool rk_type_in(rk_type_id type, uint64_t set)
+{
+  return (set >> type & 1) != 0;
+}
+/* utf8 and binary, small and large */
+static inline bool rk_type_is_bytes(rk_type_id type)
+{
+  return rk_type_in(type, RK_TYPE_BIT(RK_TYPE_UTF8) | RK_TYPE_BIT(RK_TYPE_BINARY) | RK_TYPE_BIT(RK_TYPE_LARGE_UTF8) |
+                              RK_TYPE_BIT(RK_TYPE_LARGE_BINARY));
+}
+/* list, large list, map */
+static inline bool rk_type_is_ranges(rk_type_id type)
+{
+  return rk_type_in(type, RK_TYPE_BIT(RK_TYPE_LIST) | RK_TYPE_BIT(RK_TYPE_LARGE_LIST) | RK_TYPE_BIT(RK_TYPE_MAP));
+}
+static inline bool rk_type_is_union(rk_type_id type)
+{
+  return type == RK_TYPE_SPARSE_UNION || type == RK_TYPE_DENSE_UNION;
+}
+/* offsets of 64 bits */
+static inline bool rk_type_is_wide(rk_type_id type)
+{
+  return rk_type_in(type, RK_TYPE_BIT(RK_TYPE_LARGE_UTF8) | RK_TYPE_BIT(RK_TYPE_LARGE_BINARY) |
+                              RK_TYPE_BIT(RK_TYPE_LARGE_LIST));
+}
 /* Buffers of an array as the C data interface and IPC (V5) count them; the first is the validity bitmap except for
  * null and unions. A dictionary-encoded field has the buffers of its index type. */
 int64_t rk_type_buffer_count(rk_type_id type);

@@ -22,10 +22,12 @@ typedef struct rk_pb_field {
   size_t size;
 } rk_pb_field;
 
+/* `data` may be NULL when `size` is 0: an absent message has no fields. */
 static inline rk_pb_cursor rk_pb_open(const void *data, size_t size)
 {
-  return (rk_pb_cursor){.p = (const uint8_t *)data, .end = (const uint8_t *)data + size};
+  return (rk_pb_cursor){.p = (const uint8_t *)data, .end = size == 0 ? data : (const uint8_t *)data + size};
 }
+
 /* 1: *field is the next one; 0: end; -1: malformed (groups, field number 0, overlong varints, lengths past the end). */
 int rk_pb_next(rk_pb_cursor *cursor, rk_pb_field *field);
 

@@ -283,8 +283,7 @@ static inline void remove_entries(const char *directory)
   for (struct dirent *entry; entries != NULL && (entry = readdir(entries)) != NULL;) {
     if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
       char path[4096];
-      snprintf(path, sizeof path, "%s/%s", directory, entry->d_name);
-      if (unlink(path) != 0) {
+      if (snprintf(path, sizeof path, "%s/%s", directory, entry->d_name) < (int)sizeof path && unlink(path) != 0) {
         remove_entries(path);
       }
     }

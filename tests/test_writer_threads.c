@@ -65,21 +65,24 @@ typedef struct race {
   uint32_t accepted;
 } race;
 
-static void *log_until_refused(void *argument)
+static rk_status log_next(race *r)
 {
-  race *r = argument;
   char name[32];
   snprintf(name, sizeof name, "logger/%u", (unsigned)r->logger);
   const rk_entity *entity = rk_entity_at(r->recording, name);
-  const rk_component *component = rk_component_at(r->recording, "stamp", "C", NULL, NULL);
-  for (;;) {
-    const stamp head = {.logger = r->logger, .number = r->accepted, .check = check_of(r->logger, r->accepted, 0)};
-    const rk_cell cell = {.component = component, .count = sizeof head, .values = &head};
-    if (rk_log(r->recording, entity, &cell, 1) != RK_OK) {
-      return NULL;
-    }
-    r->accepted++;
+  const stamp head = {.logger = r->logger, .number = r->accepted, .check = check_of(r->logger, r->accepted, 0)};
+  const rk_cell cell = {
+      .component = rk_component_at(r->recording, "stamp", "C", NULL, NULL), .count = sizeof head, .values = &head};
+  const rk_status status = rk_log(r->recording, entity, &cell, 1);
+  r->accepted += status == RK_OK;
+  return status;
+}
+
+static void *log_until_refused(void *argument)
+{
+  while (log_next(argument) == RK_OK) {
   }
+  return NULL;
 }
 
 static void test_close_meanwhile(void **state)
@@ -97,6 +100,39 @@ static void test_close_meanwhile(void **state)
   for (uint32_t i = 0; i < 4; i++) {
     pthread_join(ids[i], NULL);
   }
+  rk_recording_free(recording);
+  static tally t;
+  free(read_tally(s->path, &t));
+  for (uint32_t i = 0; i < 4; i++) {
+    assert_int_equal(t.next[i], races[i].accepted);
+  }
+}
+
+static void *log_until_cancelled(void *argument)
+{
+  for (;;) {
+    if (log_next(argument) != RK_OK) {
+      abort();
+    }
+    pthread_testcancel();
+  }
+}
+
+/* A thread is cancelled between rows, never within: no lock stays held, no row is half there. */
+static void test_cancelled(void **state)
+{
+  const scene *s = *state;
+  rk_recording *recording = open_at(s->path, &(rk_recording_options){.ring_size = 65536});
+  race races[4];
+  for (uint32_t i = 0; i < 4; i++) {
+    pthread_t id;
+    races[i] = (race){.recording = recording, .logger = i};
+    assert_int_equal(pthread_create(&id, NULL, log_until_cancelled, &races[i]), 0);
+    usleep(10000);
+    assert_int_equal(pthread_cancel(id), 0);
+    assert_int_equal(pthread_join(id, NULL), 0);
+  }
+  assert_int_equal(rk_recording_close(recording), RK_OK);
   rk_recording_free(recording);
   static tally t;
   free(read_tally(s->path, &t));
@@ -136,7 +172,7 @@ int main(void)
 #define IN_SCENE(test) cmocka_unit_test_setup_teardown(test, scene_begin, scene_end)
   const struct CMUnitTest tests[] = {
       IN_SCENE(test_threads),         IN_SCENE(test_flush_meanwhile), IN_SCENE(test_churn),
-      IN_SCENE(test_close_meanwhile), IN_SCENE(test_many_recordings),
+      IN_SCENE(test_close_meanwhile), IN_SCENE(test_cancelled),       IN_SCENE(test_many_recordings),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -106,6 +106,7 @@ static void align(rk_recording *recording)
 
 rk_status rk_append(rk_recording *recording, const void *record, size_t size, rk_error *error)
 {
+  const int cancel = rk_cancel_off();
   pthread_mutex_lock(&recording->append_mutex); /* waiting asleep is cheaper than spinning on the inode's lock */
   const int failed = rk_append_raw(recording, record, size);
   if (failed == 0) {
@@ -116,6 +117,7 @@ rk_status rk_append(rk_recording *recording, const void *record, size_t size, rk
     __atomic_add_fetch(&recording->counts.bytes, size, __ATOMIC_RELAXED);
   }
   pthread_mutex_unlock(&recording->append_mutex);
+  rk_cancel_restore(cancel);
   if (__atomic_exchange_n(&recording->refused, failed != 0, __ATOMIC_RELAXED) && failed == 0) {
     pthread_mutex_lock(&recording->mutex);
     recording->reported.status = RK_OK; /* the next failure is news */
@@ -129,8 +131,10 @@ rk_status rk_append_probe(rk_recording *recording, rk_error *error)
   if (!__atomic_load_n(&recording->refused, __ATOMIC_RELAXED)) {
     return RK_OK;
   }
+  const int cancel = rk_cancel_off();
   pthread_mutex_lock(&recording->append_mutex);
   const int failed = recording->fd < 0 ? EBADF : rk_reserve(recording, PROBE_SIZE);
   pthread_mutex_unlock(&recording->append_mutex);
+  rk_cancel_restore(cancel);
   return failed == 0 ? RK_OK : rk_fail_errno(error, failed, "cannot append to %.120s", recording->path);
 }

@@ -105,7 +105,8 @@ static rk_status explain(rk_draft_problem problem, const rk_archetype_field *fie
                          const draft *row, rk_recording *recording)
 {
   rk_error *error = error_of(recording);
-  const char *name = rk_builtin_component_at(field->component).name;
+  const rk_builtin_component component = rk_builtin_component_at(field->component);
+  const char *name = component.name;
   if (problem == RK_DRAFT_COUNT) {
     return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "%s has %zu values for %zu instances; give none, 1 or %zu", name,
                    count_at(values + field->offset), row->instances, row->instances);

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "format/bytes.h"
+
 /* An array with room for its buffers' pointers. */
 typedef struct node {
   struct ArrowArray array;
@@ -23,7 +25,8 @@ static void *take(rk_form_room *room, size_t count, size_t size)
   return memset(memory, 0, bytes);
 }
 
-static struct ArrowArray *set(node *to, size_t length, int64_t buffer_count, const void *second, const void *third)
+static RK_FAR struct ArrowArray *set(node *to, size_t length, int64_t buffer_count, const void *second,
+                                     const void *third)
 {
   *to = (node){.array = {.length = (int64_t)length, .n_buffers = buffer_count}, .buffers = {NULL, second, third}};
   to->array.buffers = to->buffers;
@@ -47,7 +50,7 @@ static struct ArrowArray *set_children(struct ArrowArray *to, struct ArrowArray 
   return to;
 }
 
-static struct ArrowArray *set_struct(node *to, size_t length, struct ArrowArray **children, int64_t count)
+static RK_FAR struct ArrowArray *set_struct(node *to, size_t length, struct ArrowArray **children, int64_t count)
 {
   return set_children(set(to, length, 1, NULL, NULL), children, count);
 }
@@ -93,7 +96,7 @@ typedef struct text_column {
   size_t count;
 } text_column;
 
-static void put_text(text_column *column, const char *text)
+static RK_FAR void put_text(text_column *column, const char *text)
 {
   const size_t at = (size_t)column->offsets[column->count];
   const size_t size = text != NULL ? strlen(text) : 0;
@@ -104,7 +107,7 @@ static void put_text(text_column *column, const char *text)
 }
 
 /* Room for `count` texts of `size` bytes in all. */
-static rk_draft_problem open_texts(rk_form_room *room, text_column *column, size_t count, size_t size)
+static RK_FAR rk_draft_problem open_texts(rk_form_room *room, text_column *column, size_t count, size_t size)
 {
   if (size > INT32_MAX) {
     return RK_DRAFT_LARGE;

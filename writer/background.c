@@ -52,11 +52,12 @@ static int64_t tend(rk_recording *recording, rk_ring *ring)
         if (rk_ring_drain_locked(recording, ring, &error) != RK_OK) {
           rk_background_note(recording, &error);
           pause = pause < RETRY_NS ? pause : RETRY_NS;
+          age = pause; /* what was refused is not tried again at once */
         }
       }
       if (age < pause) {
         /* At its present rate it is a quarter full after age * (size / 4) / used. */
-        const int64_t until = (int64_t)((double)age * (double)(ring->size / 4) / (double)used);
+        const int64_t until = (int64_t)((double)age * (double)ring->size / 4 / (double)used);
         const int64_t left = used >= ring->size / 4 ? until : until - age;
         pause = left < pause - age ? left : pause - age;
       }

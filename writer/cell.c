@@ -9,7 +9,7 @@
 
 #define DATA_MAX (RK_SPOOL_ROW_MAX - 4096)
 
-static size_t misuse(const rk_cell *cell, rk_error *error, const char *what)
+static RK_FAR size_t misuse(const rk_cell *cell, rk_error *error, const char *what)
 {
   rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "component \"%.80s\": %s", cell->component->name, what);
   return SIZE_MAX;

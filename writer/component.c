@@ -23,28 +23,14 @@ void rk_component_complete(rk_component *component)
     component->item_size = packed;
     return;
   }
-  switch (item->type) {
-  case RK_TYPE_BOOL:
-    component->form = RK_FORM_BOOL;
-    component->item_size = 1;
-    break;
-  case RK_TYPE_UTF8:
-  case RK_TYPE_LARGE_UTF8:
-    component->form = RK_FORM_TEXT;
-    component->item_size = 1;
-    break;
-  case RK_TYPE_BINARY:
-  case RK_TYPE_LARGE_BINARY:
-    component->form = RK_FORM_SPANS;
-    component->item_size = 1;
-    break;
-  case RK_TYPE_LIST:
-  case RK_TYPE_LARGE_LIST:
+  component->form = item->type == RK_TYPE_BOOL                                           ? RK_FORM_BOOL
+                    : item->type == RK_TYPE_UTF8 || item->type == RK_TYPE_LARGE_UTF8     ? RK_FORM_TEXT
+                    : item->type == RK_TYPE_BINARY || item->type == RK_TYPE_LARGE_BINARY ? RK_FORM_SPANS
+                                                                                         : RK_FORM_ARROW;
+  component->item_size = component->form != RK_FORM_ARROW;
+  if (item->type == RK_TYPE_LIST || item->type == RK_TYPE_LARGE_LIST) {
     component->item_size = rk_field_packed_size(&item->children[0]);
     component->form = component->item_size > 0 ? RK_FORM_SPANS : RK_FORM_ARROW;
-    break;
-  default:
-    component->form = RK_FORM_ARROW;
   }
 }
 
@@ -54,12 +40,14 @@ static void make_builtins(void)
   rk_arena arena = {0}; /* lives as long as the process */
   for (size_t i = 0; made != NULL && i < RK_BUILTIN_COMPONENT_COUNT; i++) {
     const rk_builtin_component builtin = rk_builtin_component_at(i);
-    made[i] = (rk_component){.name = builtin.name,
-                             .archetype = builtin.archetype,
-                             .component_type = builtin.component_type,
-                             .type = builtin.type,
-                             .id = (uint32_t)i};
-    if (rk_field_parse(&arena, builtin.type, &made[i].item, NULL) != RK_OK) {
+    made[i] =
+        (rk_component){.name = rk_arena_text(&arena, builtin.name, strlen(builtin.name)),
+                       .archetype = rk_arena_text(&arena, builtin.archetype, strlen(builtin.archetype)),
+                       .component_type = rk_arena_text(&arena, builtin.component_type, strlen(builtin.component_type)),
+                       .type = builtin.type,
+                       .id = (uint32_t)i};
+    if (made[i].name == NULL || made[i].archetype == NULL || made[i].component_type == NULL ||
+        rk_field_parse(&arena, builtin.type, &made[i].item, NULL) != RK_OK) {
       rk_arena_free(&arena);
       free(made);
       return;

@@ -31,7 +31,6 @@ void rk_process_barrier(void)
     const struct timespec pause = {.tv_nsec = 20000000};
     nanosleep(&pause, NULL);
   }
-  __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
 
 static void close_all(void)

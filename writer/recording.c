@@ -148,8 +148,8 @@ void rk_recording_release(rk_recording *recording)
   }
 }
 
-RK_API rk_status rk_recording_open(const char *path, const rk_recording_options *options, rk_recording **out,
-                                   rk_error *error)
+static rk_status open_recording(const char *path, const rk_recording_options *options, rk_recording **out,
+                                rk_error *error)
 {
   if (out == NULL) {
     return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "no place for the recording");
@@ -196,6 +196,15 @@ RK_API rk_status rk_recording_open(const char *path, const rk_recording_options 
   }
   *out = recording;
   return RK_OK;
+}
+
+RK_API rk_status rk_recording_open(const char *path, const rk_recording_options *options, rk_recording **out,
+                                   rk_error *error)
+{
+  const int cancel = rk_cancel_off();
+  const rk_status status = open_recording(path, options, out, error);
+  rk_cancel_restore(cancel);
+  return status;
 }
 
 rk_status rk_recording_drain_all(rk_recording *recording, rk_error *error)
@@ -245,11 +254,13 @@ RK_API rk_status rk_recording_sync(rk_recording *recording)
     return status;
   }
   rk_error error = {.status = RK_OK, .offset = RK_NO_OFFSET};
+  const int cancel = rk_cancel_off();
   pthread_mutex_lock(&recording->close_mutex); /* the descriptor stays */
   if (recording->fd >= 0) {                    /* else close has appended all */
     status = rk_fdatasync(recording, &error);
   }
   pthread_mutex_unlock(&recording->close_mutex);
+  rk_cancel_restore(cancel);
   rk_error *own = rk_thread_error(recording);
   if (status != RK_OK && own != NULL) {
     *own = error;
@@ -285,15 +296,17 @@ RK_API void rk_recording_get_stats(const rk_recording *recording, rk_recording_s
   pthread_mutex_unlock(&mutable->mutex);
 }
 
-/* Waits until no thread is inside a call that logs; new ones find the recording closed. */
+/* Waits until no other thread is inside a call that logs; new ones find the recording closed. This thread may be inside
+ * one itself, when a signal handler leaves the process by exit: that row is not published. */
 static void wait_for_loggers(rk_recording *recording)
 {
+  const rk_thread *own = rk_thread_current;
   for (;;) {
     bool busy = false;
     pthread_mutex_lock(&recording->mutex);
     for (size_t i = 0; i < recording->threads.count; i++) {
       const rk_thread *thread = recording->threads.items[i];
-      busy = busy || __atomic_load_n(&thread->busy, __ATOMIC_ACQUIRE) != 0;
+      busy = busy || (thread != own && __atomic_load_n(&thread->busy, __ATOMIC_ACQUIRE) != 0);
     }
     pthread_mutex_unlock(&recording->mutex);
     if (!busy) {
@@ -304,12 +317,8 @@ static void wait_for_loggers(rk_recording *recording)
   }
 }
 
-RK_API rk_status rk_recording_close(rk_recording *recording)
+static rk_status close_recording(rk_recording *recording, rk_error *error)
 {
-  if (recording == NULL) {
-    return RK_ERR_MISUSE;
-  }
-  rk_error error = {0};
   pthread_mutex_lock(&recording->close_mutex);
   pthread_mutex_lock(&recording->mutex);
   const bool closed = recording->closed;
@@ -320,9 +329,9 @@ RK_API rk_status rk_recording_close(rk_recording *recording)
     rk_process_barrier();
     wait_for_loggers(recording);
     rk_background_stop(recording);
-    recording->close_status = rk_recording_drain_all(recording, &error);
+    recording->close_status = rk_recording_drain_all(recording, error);
     rk_heal_walk(recording, RK_CLOSE_WALK_FRAMES);
-    if (recording->sync_interval_ns > 0 && rk_fdatasync(recording, &error) != RK_OK &&
+    if (recording->sync_interval_ns > 0 && rk_fdatasync(recording, error) != RK_OK &&
         recording->close_status == RK_OK) {
       recording->close_status = RK_ERR_IO;
     }
@@ -348,12 +357,22 @@ RK_API rk_status rk_recording_close(rk_recording *recording)
   }
   const rk_status status = recording->close_status;
   pthread_mutex_unlock(&recording->close_mutex);
-  if (error.status != RK_OK) {
-    rk_error *own = rk_thread_error(recording);
-    if (own != NULL) {
-      *own = error;
-    }
+  return status;
+}
+
+RK_API rk_status rk_recording_close(rk_recording *recording)
+{
+  if (recording == NULL) {
+    return RK_ERR_MISUSE;
   }
+  const int cancel = rk_cancel_off();
+  rk_error error = {0};
+  const rk_status status = close_recording(recording, &error);
+  rk_error *own = error.status == RK_OK ? NULL : rk_thread_error(recording);
+  if (own != NULL) {
+    *own = error;
+  }
+  rk_cancel_restore(cancel);
   return status;
 }
 

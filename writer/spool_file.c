@@ -63,12 +63,15 @@ static rk_status write_definitions(rk_recording *recording, const rk_buffer *byt
   if (recording->definitions_fd < 0) {
     return RK_OK; /* written when the spool starts */
   }
+  const int cancel = rk_cancel_off();
   ssize_t n;
   do {
     n = write(recording->definitions_fd, bytes->data, bytes->size);
   } while (n < 0 && errno == EINTR);
+  const int write_errno = errno;
+  rk_cancel_restore(cancel);
   if (n != (ssize_t)bytes->size) {
-    const int failed = n < 0 ? errno : ENOSPC;
+    const int failed = n < 0 ? write_errno : ENOSPC;
     if (n > 0 && ftruncate(recording->definitions_fd, (off_t)recording->definitions_size) != 0) {
       return rk_fail_errno(error, errno, "cannot take back a torn definition");
     }

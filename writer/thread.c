@@ -210,7 +210,7 @@ rk_status rk_thread_renew(rk_thread *thread, rk_error *error)
   return status;
 }
 
-rk_thread *rk_thread_enter_slow(rk_recording *recording, rk_status *status)
+static rk_thread *enter(rk_recording *recording, rk_status *status)
 {
   rk_thread *thread = rk_thread_get(recording);
   if (thread == NULL) {
@@ -246,6 +246,14 @@ rk_thread *rk_thread_enter_slow(rk_recording *recording, rk_status *status)
     return NULL;
   }
   thread->serial = serial;
+  return thread;
+}
+
+rk_thread *rk_thread_enter_slow(rk_recording *recording, rk_status *status)
+{
+  const int cancel = rk_cancel_off();
+  rk_thread *thread = enter(recording, status);
+  rk_cancel_restore(cancel);
   return thread;
 }
 

@@ -187,6 +187,18 @@ struct rk_recording {
   bool background_runs, background_stops;
 };
 
+/* Around system calls that are cancellation points: a thread cancelled there would keep our locks for ever. */
+static inline int rk_cancel_off(void)
+{
+  int before = PTHREAD_CANCEL_ENABLE;
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+  return before;
+}
+static inline void rk_cancel_restore(int before)
+{
+  pthread_setcancelstate(before, NULL);
+}
+
 /* ---- identity.c ---- */
 const char *rk_boot_id(void); /* "" when unknown */
 const char *rk_host_name(void);

@@ -51,14 +51,16 @@ static void *allocate(size_t size)
   return memory;
 }
 
-/* An allocation of the exact size, so that a sanitizer sees the first byte read past the end. */
+/* The input ends where its allocation ends, so that a sanitizer sees the first byte read past it; never NULL, as with
+ * libFuzzer. */
 static void run(const uint8_t *data, size_t size)
 {
-  uint8_t *copy = allocate(size);
+  uint8_t *memory = allocate(size + 1);
+  uint8_t *copy = memory + 1;
   if (size > 0)
     memcpy(copy, data, size);
-  LLVMFuzzerTestOneInput(size == 0 ? NULL : copy, size);
-  free(copy);
+  LLVMFuzzerTestOneInput(copy, size);
+  free(memory);
 }
 
 static void add_seed(const uint8_t *data, size_t size)
