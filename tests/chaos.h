@@ -56,8 +56,9 @@ extern const char *const chaos_end_names[CHAOS_END_COUNT];
 typedef struct chaos_slot {
   _Atomic uint64_t started;
   _Atomic uint64_t returned;
+  _Atomic uint64_t dropped; /* of those returned: with RK_ERR_FULL */
   _Atomic int32_t pid, tid;
-  uint8_t padding[40];
+  uint8_t padding[32];
 } chaos_slot;
 
 typedef struct chaos_process {

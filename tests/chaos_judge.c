@@ -22,9 +22,10 @@ typedef struct judge {
   uint64_t losses;
   uint64_t *refusals; /* keys, sorted */
   size_t refusal_count;
-  uint64_t *next; /* per slot: the number of the first row not seen yet */
-  uint64_t *rows; /* per slot: seen */
-  uint64_t *due;  /* per slot: rows that must be there */
+  uint64_t *next;    /* per slot: the number of the first row not seen yet */
+  uint64_t *rows;    /* per slot: seen */
+  uint64_t *due;     /* per slot: rows that must be there */
+  uint64_t *dropped; /* per slot: as its writer record says */
 } judge;
 
 static void tell(judge *j, uint64_t key, const char *what)
@@ -75,7 +76,8 @@ static bool prepare(judge *j)
   j->next = calloc(CHAOS_SLOTS, sizeof *j->next);
   j->rows = calloc(CHAOS_SLOTS, sizeof *j->rows);
   j->due = calloc(CHAOS_SLOTS, sizeof *j->due);
-  if (j->refusals == NULL || j->next == NULL || j->rows == NULL || j->due == NULL) {
+  j->dropped = calloc(CHAOS_SLOTS, sizeof *j->dropped);
+  if (j->refusals == NULL || j->next == NULL || j->rows == NULL || j->due == NULL || j->dropped == NULL) {
     return false;
   }
   const uint32_t slots = atomic_load(&truth->slot_count);
@@ -115,6 +117,7 @@ static void place(judge *j, const rk_row *row, uint64_t key)
   } else if (j->strictness != CHAOS_LIVE && row->row_number != j->rows[slot]) {
     tell(j, key, "another row number");
   }
+  j->dropped[slot] = row->writer == NULL ? 0 : row->writer->dropped_rows;
   j->rows[slot]++;
   j->next[slot] = index + 1 > j->next[slot] ? index + 1 : j->next[slot];
 }
@@ -131,6 +134,14 @@ static void check_ends(judge *j, chaos_verdict *verdict)
     if (next < returned) {
       char text[96];
       snprintf(text, sizeof text, "it and all after it are missing (%llu rows)", (unsigned long long)(returned - next));
+      tell(j, CHAOS_KEY(slot, next), text);
+    }
+    const uint64_t dropped = atomic_load(&j->round->truth->slots[slot].dropped);
+    if (j->strictness == CHAOS_ADOPTED && j->rows[slot] > 0 &&
+        (j->dropped[slot] < dropped || j->dropped[slot] > dropped + 1)) {
+      char text[96];
+      snprintf(text, sizeof text, "its record tells of %llu dropped rows, not %llu",
+               (unsigned long long)j->dropped[slot], (unsigned long long)dropped);
       tell(j, CHAOS_KEY(slot, next), text);
     }
     verdict->pending += j->strictness != CHAOS_LIVE && j->next[slot] > returned;
@@ -209,6 +220,7 @@ unsigned chaos_judge(const chaos_round *round, const char *path, chaos_strictnes
   free(j.next);
   free(j.rows);
   free(j.due);
+  free(j.dropped);
   if (j.mistakes > SHOWN_MAX) {
     fprintf(stderr, "log_chaos: %s: %u mistakes in all\n", path, j.mistakes);
   }

@@ -69,6 +69,9 @@ chaos_plan chaos_plan_of(const chaos_round *round, uint32_t number)
   const uint64_t ring_sizes = (scenario & CHAOS_DISKS) != 0 ? 3 : 5; /* the dead leave theirs on the small disk */
   plan.options.ring_size = (size_t)65536 << (chaos_chance(&random, 50) ? 0 : chaos_below(&random, ring_sizes));
   plan.options.flush_age_ns = (int64_t)chaos_log_uniform(&random, 1000000, UINT64_C(20000000000));
+  plan.options.on_full = chaos_chance(&random, 50) ? RK_FULL_BLOCK : RK_FULL_DROP_NEWEST;
+  plan.options.block_timeout_ns = (int64_t)chaos_log_uniform(&random, 100000, 2000000000);
+  plan.options.sync_interval_ns = chaos_chance(&random, 10) ? 10000000 : 0;
   return plan;
 }
 

@@ -306,10 +306,13 @@ unsigned chaos_round_run(const chaos_round *round, const char *program, uint64_t
   char ballast[4096];
   snprintf(ballast, sizeof ballast, "%s.ballast", round->path);
   const double start = chaos_seconds();
-  double next_tool = start, next_fill = start;
+  double next_tool = start, next_fill = start + 0.1;
   int64_t budget = CHAOS_DISK_BUDGET / 8 * 7;
-  while (counts->kills < kills && counts->processes < 2 * kills + 4 && chaos_seconds() < start + ROUND_TIME) {
-    const double now = chaos_seconds();
+  const double least = (round->scenario & CHAOS_DISKS) != 0 ? start + 2 : start; /* time to fill and to free */
+  for (double now = start; now < start + ROUND_TIME; now = chaos_seconds()) {
+    if (now >= least && (counts->kills >= kills || counts->processes >= 2 * kills + 4)) {
+      break;
+    }
     atomic_store(&truth->heartbeat, (int64_t)now);
     if (live_count(r, false) < concurrency) {
       start_writer(r);
@@ -324,7 +327,7 @@ unsigned chaos_round_run(const chaos_round *round, const char *program, uint64_t
         atomic_fetch_add(&truth->budget, CHAOS_DISK_BUDGET / 8);
         budget -= CHAOS_DISK_BUDGET / 8;
       }
-      next_fill = now + (double)chaos_below(&r->random, 200000) / 1e6;
+      next_fill = now + (double)chaos_below(&r->random, 150000) / 1e6;
     }
     handle_all(r);
     reap(r);

@@ -290,10 +290,13 @@ bool chaos_logger_log(chaos_logger *logger)
     if (refusal < CHAOS_REFUSALS) {
       atomic_store(&truth->refusals[refusal], key + 1);
     }
+    if (status == RK_ERR_FULL) {
+      atomic_fetch_add(&slot->dropped, 1);
+    }
   }
   atomic_store_explicit(&slot->returned, index + 1, memory_order_release);
   atomic_fetch_sub_explicit(&truth->budget, (int64_t)plan.size + 64, memory_order_relaxed);
-  if (status == RK_ERR_IO) {
+  if (status == RK_ERR_IO || status == RK_ERR_FULL) {
     chaos_sleep_us(2000);
     return true; /* there may be room again */
   }

@@ -46,7 +46,11 @@ static void log_rows(const writer *w, uint64_t rows)
       chaos_sleep_us(chaos_below(&random, logger.habit.pause_us));
     }
     if (logger.habit.flush_every != 0 && row % logger.habit.flush_every == 0) {
-      rk_recording_flush(w->recording); /* may be refused where the disk is full */
+      if (chaos_chance(&random, 5)) {
+        rk_recording_sync(w->recording);
+      } else {
+        rk_recording_flush(w->recording); /* may be refused where the disk is full */
+      }
     }
   }
   chaos_logger_end(&logger);

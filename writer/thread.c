@@ -257,6 +257,10 @@ rk_thread *rk_thread_enter_slow(rk_recording *recording, rk_status *status)
   return thread;
 }
 
+/* What other threads of the process before a fork had. They may have been in the midst of growing it: it is left alone,
+ * not freed. */
+static rk_thread *forgotten;
+
 void rk_threads_forget_after_fork(rk_recording *recording)
 {
   rk_thread *own = NULL;
@@ -273,7 +277,8 @@ void rk_threads_forget_after_fork(rk_recording *recording)
       own->row = 0;
       own->ring = NULL;
     } else {
-      thread_free(thread);
+      thread->next = forgotten;
+      forgotten = thread;
     }
   }
   recording->threads.count = 0;
