@@ -34,16 +34,18 @@ typedef struct rk_drain_names {
 
 /* ---- Rows ---- */
 
-/* Rows at positions [begin, end). Position p lies at data[(p - base) & mask], `size` bytes are there. */
+/* Rows at positions [begin, end). Position p lies at data[(p - base) & mask], `size` bytes are there. No row crosses a
+ * multiple of `wrap`, a power of two; 0: there is none. */
 typedef struct rk_row_source {
   const uint8_t *data;
-  uint64_t size, base, mask;
+  uint64_t size, base, mask, wrap;
   uint64_t begin, end;
 } rk_row_source;
 
-/* Of a ring of `size` bytes, a power of two; of memory that holds just the positions [begin, begin + size). */
+/* Of a ring of `size` bytes, a power of two. */
 rk_row_source rk_row_source_ring(const uint8_t *data, uint64_t size, uint64_t begin, uint64_t end);
-rk_row_source rk_row_source_memory(const uint8_t *data, uint64_t size, uint64_t begin);
+/* Of memory that holds just the positions [begin, begin + size) of a ring of `ring_size` bytes; 0: of no ring. */
+rk_row_source rk_row_source_memory(const uint8_t *data, uint64_t size, uint64_t begin, uint64_t ring_size);
 /* The row at `position`, as rk_spool_row_parse. */
 rk_status rk_row_source_at(const rk_row_source *source, uint64_t position, rk_spool_row *row);
 /* Where a pass over the source's rows ends: RK_DRAIN_SIZE on at a row's end, or at source->end. `sound`: the end is at

@@ -154,18 +154,27 @@ rk_row_source rk_row_source_ring(const uint8_t *data, uint64_t size, uint64_t be
   return (rk_row_source){.data = data, .size = size, .base = 0, .mask = size - 1, .begin = begin, .end = end};
 }
 
-rk_row_source rk_row_source_memory(const uint8_t *data, uint64_t size, uint64_t begin)
+rk_row_source rk_row_source_memory(const uint8_t *data, uint64_t size, uint64_t begin, uint64_t ring_size)
 {
-  return (rk_row_source){
-      .data = data, .size = size, .base = begin, .mask = UINT64_MAX, .begin = begin, .end = begin + size};
+  return (rk_row_source){.data = data,
+                         .size = size,
+                         .base = begin,
+                         .mask = UINT64_MAX,
+                         .wrap = ring_size,
+                         .begin = begin,
+                         .end = begin + size};
 }
 
 rk_status rk_row_source_at(const rk_row_source *source, uint64_t position, rk_spool_row *row)
 {
   const uint64_t at = (position - source->base) & source->mask;
-  const uint64_t contiguous = source->size - at;
+  uint64_t available = source->size - at;
+  if (source->wrap != 0) {
+    const uint64_t contiguous = source->wrap - (position & (source->wrap - 1));
+    available = contiguous < available ? contiguous : available;
+  }
   const uint64_t left = source->end - position;
-  return rk_spool_row_parse(source->data + at, (size_t)(left < contiguous ? left : contiguous), row);
+  return rk_spool_row_parse(source->data + at, (size_t)(left < available ? left : available), row);
 }
 
 uint64_t rk_row_source_pass(const rk_row_source *source, bool sound)

@@ -362,6 +362,7 @@ static rk_status add_chunk(indexing *ix, rk_scan *scan, const rk_scan_frame *fra
     entry->is_static = (seal->flags & RK_SEAL_STATIC) != 0;
     entry->writer = seal->writer;
     entry->chunk_number = seal->chunk_number;
+    entry->numbered = seal->chunk_number != 0 || seal->clock_monotonic != 0 || seal->clock_realtime != 0;
     entry->first_row = seal->first_row;
     entry->recording_hash = seal->recording_hash;
     entry->entity_hash = seal->entity_hash;
@@ -392,7 +393,9 @@ static rk_status on_frame(void *context, rk_scan *scan, const rk_scan_frame *fra
 {
   indexing *ix = context;
   if (frame->kind == RK_FRAME_ARROW_MSG) {
-    return add_chunk(ix, scan, frame, error);
+    const rk_status added = add_chunk(ix, scan, frame, error);
+    ix->reader->stats.frame_count += added == RK_OK;
+    return added;
   }
   rk_buffer copy = {0};
   rk_status status = read_frame(ix, frame, &copy, error);
@@ -406,8 +409,31 @@ static rk_status on_frame(void *context, rk_scan *scan, const rk_scan_frame *fra
                                             &command, error);
     status = status ? status : add_activation(ix, &command);
   }
+  ix->reader->stats.frame_count += status == RK_OK;
   rk_buffer_free(&copy);
   return status;
+}
+
+static bool on_mark(void *context, rk_frame_kind kind, uint64_t offset, uint64_t size, uint64_t stream_offset,
+                    const rk_stream_footer *footer)
+{
+  indexing *ix = context;
+  rk_reader *reader = ix->reader;
+  reader->stats.frame_count++;
+  reader->stats.filler_count += kind != RK_FRAME_END;
+  if (!footer) {
+    return true;
+  }
+  ix->input->finished = offset + size == ix->input->source.size;
+  rk_footer_place *place = rk_list_add(&reader->footers, sizeof *place);
+  if (place) {
+    *place = (rk_footer_place){.input = ix->input,
+                               .stream_offset = stream_offset,
+                               .offset = offset,
+                               .size = size,
+                               .payload_size = footer->payload_size};
+  }
+  return place != NULL;
 }
 
 static bool on_loss(void *context, uint64_t offset, uint64_t length, rk_status status, const char *reason)
@@ -503,13 +529,21 @@ static bool attribute_losses(indexing *ix)
 rk_status rk_index_input(rk_reader *reader, rk_input *input, rk_error *error)
 {
   indexing ix = {.reader = reader, .input = input, .first_entry = reader->entries.count};
-  const rk_scan_events events = {.on_frame = on_frame, .on_loss = on_loss, .context = &ix};
+  const rk_scan_events events = {.on_frame = on_frame, .on_loss = on_loss, .on_mark = on_mark, .context = &ix};
   rk_status status = rk_scan_source(&input->source, &events, error);
   if (status == RK_OK && !attribute_losses(&ix)) {
     status = rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
   }
   if (status == RK_OK) {
     const rk_pending_loss *losses = ix.losses.items;
+    input->live = rk_source_live(&input->source);
+    if (input->live && ix.losses.count > 0) { /* a record that is being written, or will be healed */
+      const rk_pending_loss *last = &losses[ix.losses.count - 1];
+      if (last->status == RK_ERR_TRUNCATED && last->offset + last->length == input->source.size) {
+        reader->stats.pending_size += last->length;
+        ix.losses.count--;
+      }
+    }
     for (size_t i = 0; i < ix.losses.count; i++) {
       rk_reader_lose(reader, input, losses[i].offset, losses[i].length, losses[i].status, losses[i].reason,
                      losses[i].writer);

@@ -77,6 +77,15 @@ static rk_status read_frame(rk_open_chunk *open, rk_entry *entry, const uint8_t 
   return RK_OK;
 }
 
+rk_status rk_open_chunk_check(rk_entry *entry, rk_error *error)
+{
+  rk_open_chunk open = {0};
+  const uint8_t *frame;
+  const rk_status status = read_frame(&open, entry, &frame, error);
+  rk_buffer_free(&open.frame);
+  return status;
+}
+
 /* ---- Names ---- */
 
 static int compare_timelines(const void *left, const void *right)

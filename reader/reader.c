@@ -121,6 +121,7 @@ static const void *sorted_copy(rk_reader *reader, const rk_list *list, int (*com
 static rk_status add_source(rk_reader *reader, rk_input *input, const char *name, rk_error *error)
 {
   const size_t entry_count = reader->entries.count;
+  const size_t footer_count = reader->footers.count;
   const rk_reader_stats stats = reader->stats;
   input->name = keep_text(reader, name);
   input->number = reader->inputs.count;
@@ -135,6 +136,7 @@ static rk_status add_source(rk_reader *reader, rk_input *input, const char *name
   }
   if (status) {
     reader->entries.count = entry_count;
+    reader->footers.count = footer_count;
     reader->stats = stats;
     reader->inputs.count -= slot != NULL;
     free_input(input);
@@ -413,6 +415,7 @@ void rk_reader_free(rk_reader *reader)
   rk_filters_free(reader);
   free(reader->inputs.items);
   free(reader->entries.items);
+  free(reader->footers.items);
   free(reader->store_list.items);
   free(reader->writer_list.items);
   free(reader->activations.items);

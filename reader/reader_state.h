@@ -11,14 +11,25 @@ typedef struct rk_input {
   const char *name; /* interned */
   rk_source source;
   uint64_t number; /* in the order of adding */
+  bool live;       /* somebody was writing it when it was scanned */
+  bool finished;   /* it ends with a stream footer */
 } rk_input;
+
+/* Where a sound End with its stream footer stands. */
+typedef struct rk_footer_place {
+  rk_input *input;
+  uint64_t stream_offset;
+  uint64_t offset, size; /* of the End frame and the stream footer together */
+  uint64_t payload_size;
+} rk_footer_place;
 
 /* One chunk of the index. */
 typedef struct rk_entry {
   rk_input *input;
   uint64_t offset, size; /* of its frame */
   bool sealed, is_static, verified, lost;
-  bool bare; /* without components: its rows say nothing and are not yielded (so do Rerun's own readers) */
+  bool bare;     /* without components: its rows say nothing and are not yielded (so do Rerun's own readers) */
+  bool numbered; /* its seal's chunk number counts: not of a merged recording, where all are 0 */
   uint32_t writer;
   uint32_t chunk_number, first_row; /* sealed only */
   uint64_t recording_hash;          /* sealed only */
@@ -69,6 +80,7 @@ struct rk_reader {
 
   rk_list inputs;        /* rk_input * */
   rk_list entries;       /* rk_entry, in input and file order */
+  rk_list footers;       /* rk_footer_place */
   rk_table stores;       /* rk_store_entry, by the ids in the files after overrides */
   rk_table by_recording; /* the first rk_store of each kind and recording id */
   rk_list store_list;    /* the same, rk_store * */
@@ -126,6 +138,8 @@ void rk_reader_lose(rk_reader *reader, const rk_input *input, uint64_t offset, u
 /* Reads, checks and decodes a chunk; completes *entry with what only decoding tells. RK_ERR_NO_MEMORY and RK_ERR_IO
  * end the reading; every other failure says that this chunk is damaged. */
 rk_status rk_open_chunk_load(rk_reader *reader, rk_entry *entry, rk_open_chunk **open, rk_error *error);
+/* Only reads the frame and checks its seal's hash. Status as above. */
+rk_status rk_open_chunk_check(rk_entry *entry, rk_error *error);
 
 /* filter.c */
 rk_status rk_filters_set(rk_reader *reader, const rk_reader_options *options);

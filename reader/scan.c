@@ -63,6 +63,17 @@ static rk_status zero_filled(rk_scan *scan, uint64_t offset, uint64_t end, bool 
   return RK_OK;
 }
 
+/* A frame that is not handed over, at the scan's offset: a filler or an End. */
+static rk_status mark(rk_scan *scan, rk_frame_kind kind, uint64_t size, const rk_stream_footer *footer)
+{
+  const uint64_t offset = scan->offset;
+  scan->offset += size;
+  return !scan->events->on_mark ||
+                 scan->events->on_mark(scan->events->context, kind, offset, size, scan->stream_offset, footer)
+             ? RK_OK
+             : RK_ERR_NO_MEMORY;
+}
+
 static void begin_stream(rk_scan *scan, uint64_t offset)
 {
   scan->stream_offset = offset;
@@ -201,8 +212,7 @@ static rk_status end_frame(rk_scan *scan, uint64_t size)
     seal_like = rk_seal_decode(bytes, &seal) != RK_END;
   }
   if (rest == 0 && !seal_like) {
-    scan->offset = end;
-    return RK_OK;
+    return mark(scan, RK_FRAME_END, end - scan->offset, NULL);
   }
   if (rest < RK_STREAM_FOOTER_SIZE) {
     if (size == 0 || seal_like) {
@@ -227,20 +237,20 @@ static rk_status end_frame(rk_scan *scan, uint64_t size)
       rk_stream_header header;
       status = rk_source_peek(scan->source, end, RK_STREAM_HEADER_SIZE, &bytes);
       if (status == RK_OK && rk_stream_header_decode(bytes, &header, NULL) == RK_OK) {
-        scan->offset = end;
-        return RK_OK;
+        return mark(scan, RK_FRAME_END, end - scan->offset, NULL);
       }
     }
     return recover(scan, damaged(RK_ERR_CORRUPT, "no frame begins here"));
   }
   const uint64_t start = scan->offset;
-  scan->offset = end + RK_STREAM_FOOTER_SIZE;
+  const uint64_t whole = end + RK_STREAM_FOOTER_SIZE - start;
   scan->expect_stream = true;
   status = rk_resync_check_footer(&scan->resync, payload, size, footer.payload_hash);
-  return status == RK_ERR_CORRUPT
-             ? report(scan, start, scan->offset, status, "the footer's hash is wrong; no row is in it")
-         : status == RK_ERR_LIMIT ? RK_OK
-                                  : status;
+  if (status == RK_ERR_CORRUPT) {
+    scan->offset += whole;
+    return report(scan, start, scan->offset, status, "the footer's hash is wrong; no row is in it");
+  }
+  return status && status != RK_ERR_LIMIT ? status : mark(scan, RK_FRAME_END, whole, &footer);
 }
 
 /* A frame of another kind; its header is sound. */
@@ -279,8 +289,7 @@ static rk_status data_frame(rk_scan *scan, rk_frame_header header)
   if (frame.seal.flags & RK_SEAL_FILLER) {
     const rk_status status = frame.verified ? RK_OK : rk_resync_verify(&scan->resync, frame.offset, frame.size);
     if (status == RK_OK) {
-      scan->offset += frame.size;
-      return RK_OK;
+      return mark(scan, frame.kind, frame.size, NULL);
     }
     if (status != RK_ERR_CORRUPT && status != RK_ERR_LIMIT) {
       return status;

@@ -26,6 +26,10 @@ typedef struct rk_scan_events {
   rk_status (*on_frame)(void *context, rk_scan *scan, const rk_scan_frame *frame, rk_error *error);
   /* A range that is not usable, in file order. False: memory is short. */
   bool (*on_loss)(void *context, uint64_t offset, uint64_t length, rk_status status, const char *reason);
+  /* A sound filler (a SetStoreInfo), or the End of the stream that begins at `stream_offset`, its stream footer
+   * included; `footer` is NULL for a filler and for an End that has none. NULL: nobody asks. False: memory is short. */
+  bool (*on_mark)(void *context, rk_frame_kind kind, uint64_t offset, uint64_t size, uint64_t stream_offset,
+                  const rk_stream_footer *footer);
   void *context;
 } rk_scan_events;
 

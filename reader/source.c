@@ -188,6 +188,17 @@ void rk_source_close(rk_source *source)
   *source = (rk_source){.fd = -1};
 }
 
+bool rk_source_live(const rk_source *source)
+{
+  struct stat info;
+  if (source->fd < 0 || fstat(source->fd, &info) != 0 || !S_ISREG(info.st_mode)) {
+    return false;
+  }
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  return (uint64_t)info.st_size != source->size ||
+         (fcntl(source->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK);
+}
+
 rk_status rk_source_read(rk_source *source, uint64_t offset, void *out, size_t size)
 {
   if (!rk_range_ok(offset, size, source->size)) {

@@ -28,6 +28,10 @@ rk_status rk_source_open(rk_source *source, const char *path, rk_error *error);
 rk_status rk_source_open_memory(rk_source *source, const void *data, size_t size, rk_error *error);
 void rk_source_close(rk_source *source);
 
+/* Whether somebody writes it: holds a lock on it as participants of a shared recording do (SPEC "Participants"), or has
+ * changed its size since it was opened. */
+bool rk_source_live(const rk_source *source);
+
 /* Copies [offset, offset + size) to `out`. RK_ERR_TRUNCATED when the file has become shorter than that, RK_ERR_IO. */
 rk_status rk_source_read(rk_source *source, uint64_t offset, void *out, size_t size);
 /* Lends the bytes [offset, offset + size), size at most RK_SOURCE_PEEK_MAX, until the next peek. Status as for read. */

@@ -282,10 +282,12 @@ static inline void remove_entries(const char *directory)
   DIR *entries = opendir(directory);
   for (struct dirent *entry; entries != NULL && (entry = readdir(entries)) != NULL;) {
     if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
-      char path[4096];
-      if (snprintf(path, sizeof path, "%s/%s", directory, entry->d_name) < (int)sizeof path && unlink(path) != 0) {
+      char *path = NULL;
+      assert_true(asprintf(&path, "%s/%s", directory, entry->d_name) > 0);
+      if (unlink(path) != 0) {
         remove_entries(path);
       }
+      free(path);
     }
   }
   if (entries != NULL) {

@@ -78,7 +78,7 @@ static void *run(void *argument)
 {
   rk_recording *recording = argument;
   prctl(PR_SET_NAME, "rrdkit");
-  int64_t pause = longest_pause(recording);
+  int64_t pause = longest_pause(recording), adopted = rk_clock(CLOCK_MONOTONIC);
   pthread_mutex_lock(&recording->background_mutex);
   while (!recording->background_stops) {
     const int64_t at = rk_clock(CLOCK_MONOTONIC) + (pause < PAUSE_MIN ? PAUSE_MIN : pause);
@@ -100,6 +100,14 @@ static void *run(void *argument)
       pause = wanted < pause ? wanted : pause;
     }
     rk_watch(recording);
+    const int64_t now = rk_clock(CLOCK_MONOTONIC);
+    if (now - adopted >= WATCH_NS) {
+      rk_error error = {0};
+      if (rk_adopt_orphans(recording, &error) != RK_OK) {
+        rk_background_note(recording, &error);
+      }
+      adopted = now;
+    }
     pthread_mutex_lock(&recording->background_mutex);
   }
   pthread_mutex_unlock(&recording->background_mutex);

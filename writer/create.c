@@ -1,10 +1,12 @@
-/* Creating a recording so that no process sees it half made, or joining the one that is there (SPEC "Opening"). */
+/* Creating a recording so that no process sees it half made, or joining the one that is there; who comes first into one
+ * that nobody has open makes it fit to be appended to (SPEC "Opening"). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "format/bytes.h"
@@ -12,25 +14,15 @@
 #include "format/frame.h"
 #include "format/messages.h"
 #include "format/seal.h"
+#include "writer/identify.h"
 #include "writer/writer_internal.h"
 
-#define FIRST_FRAME_MAX ((size_t)64 << 10)
+#define ATTEMPTS 1000
 
 /* Whether the recording must not be there. */
 static bool is_refused_place(const rk_recording *recording, int fd)
 {
   return recording->network == RK_NETWORK_REFUSE && rk_is_network(fd);
-}
-
-rk_status rk_participants_lock(int fd, rk_error *error)
-{
-  struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
-  while (fcntl(fd, F_OFD_SETLKW, &lock) != 0) { /* who holds it exclusively does so for a moment */
-    if (errno != EINTR) {
-      return rk_fail_errno(error, errno, "cannot share the recording's lock");
-    }
-  }
-  return RK_OK;
 }
 
 static rk_status random_uuid(char out[37], rk_error *error)
@@ -74,10 +66,10 @@ static rk_text text_of(const char *text)
   return (rk_text){.data = text, .size = strlen(text)};
 }
 
-/* Stream header and the first frame, which carries the recording record. */
-static void encode_start(rk_recording *recording, int64_t monotonic, int64_t realtime, rk_buffer *out)
+/* The frame with the recording record, which will begin at `offset`: of a new recording the first, behind the stream
+ * header. From its end on frames end at multiples of 128. */
+static void encode_record(rk_recording *recording, int64_t monotonic, int64_t realtime, uint64_t offset, rk_buffer *out)
 {
-  rk_buffer_append(out, rk_stream_header_bytes, RK_STREAM_HEADER_SIZE);
   const size_t frame = rk_frame_begin(out, RK_FRAME_SET_STORE_INFO);
   const rk_store_info info = {.row_id = {.time_ns = (uint64_t)realtime, .inc = 0},
                               .store = {.kind = RK_STORE_RECORDING,
@@ -92,7 +84,7 @@ static void encode_start(rk_recording *recording, int64_t monotonic, int64_t rea
                                             .clock_realtime = realtime}};
   rk_store_info_encode(out, &info);
   rk_seal seal = {.recording_hash = recording->hash, .clock_monotonic = monotonic, .clock_realtime = realtime};
-  rk_seal_frame(out, frame, RK_STREAM_HEADER_SIZE, &seal);
+  rk_seal_frame(out, frame, (unsigned)(offset % RK_FRAME_ALIGNMENT), &seal);
 }
 
 static rk_status write_all(int fd, const uint8_t *data, size_t size)
@@ -132,7 +124,9 @@ static rk_status create(rk_recording *recording, const rk_recording_options *opt
   recording->clock_offset = realtime - monotonic;
   recording->hash = rk_recording_hash(recording->application_id, recording->recording_id);
   rk_buffer start = {0};
-  encode_start(recording, monotonic, realtime, &start);
+  rk_buffer_append(&start, rk_stream_header_bytes, RK_STREAM_HEADER_SIZE);
+  encode_record(recording, monotonic, realtime, RK_STREAM_HEADER_SIZE, &start);
+  recording->floor = start.size;
   const mode_t mode = options->file_mode == 0 ? 0666 : (mode_t)(options->file_mode & 0777);
   const int fd = start.failed ? -1 : open(temporary, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, mode);
   if (start.failed) {
@@ -182,81 +176,96 @@ static rk_status check_asked(const rk_recording *recording, const char *what, co
                  recording->path, what, found, asked);
 }
 
-static rk_status not_shared(const rk_recording *recording, rk_error *error)
+/* Takes over what the file says, or checks it against what is known already. */
+static rk_status take_identity(rk_recording *recording, const rk_recording_options *options, rk_identity *identity,
+                               rk_error *error)
 {
-  return rk_fail(error, RK_ERR_UNSUPPORTED, RK_STREAM_HEADER_SIZE,
-                 "%.100s is a recording that was not made by rrdkit and cannot be shared", recording->path);
+  if (recording->application_id != NULL) { /* a child of fork finds its recording again */
+    if (strcmp(recording->application_id, identity->application_id) != 0 ||
+        strcmp(recording->recording_id, identity->recording_id) != 0) {
+      return rk_fail(error, RK_ERR_CONFLICT, RK_NO_OFFSET, "%.120s is another recording now", recording->path);
+    }
+  } else {
+    rk_status status = check_asked(recording, "application", options->application_id, identity->application_id, error);
+    status = status != RK_OK
+                 ? status
+                 : check_asked(recording, "recording", options->recording_id, identity->recording_id, error);
+    if (status != RK_OK) {
+      return status;
+    }
+    recording->application_id = identity->application_id;
+    recording->recording_id = identity->recording_id;
+    identity->application_id = identity->recording_id = NULL;
+    recording->hash = rk_recording_hash(recording->application_id, recording->recording_id);
+    recording->clock_offset = identity->clock_offset;
+    if (!identity->shared || identity->boot_id[0] == '\0' || strcmp(identity->boot_id, rk_boot_id()) != 0) {
+      int64_t monotonic, realtime; /* another boot: its monotonic clock is not ours */
+      rk_clock_pair(&monotonic, &realtime);
+      recording->clock_offset = realtime - monotonic;
+    }
+  }
+  recording->floor = identity->floor;
+  return RK_OK;
 }
 
-/* Reads the header and first frame of the recording behind `fd` and adopts its identity. */
-static rk_status adopt(rk_recording *recording, const rk_recording_options *options, int fd, uint64_t file_size,
-                       uint8_t *bytes, rk_error *error)
+/* Alone: makes a finished, torn or not yet shared recording one that can be appended to. */
+static rk_status prepare(rk_recording *recording, int fd, const rk_identity *identity, rk_error *error)
 {
-  if (file_size == 0) {
-    return rk_fail(error, RK_ERR_NOT_RRD, 0, "%.100s exists and is empty", recording->path);
+  if (identity->finished && ftruncate(fd, (off_t)identity->end_frame) != 0) {
+    return rk_fail_errno(error, errno, "cannot remove the footer of %.100s", recording->path);
   }
-  size_t size = 0;
-  while (size < FIRST_FRAME_MAX) {
-    const ssize_t n = pread(fd, bytes + size, FIRST_FRAME_MAX - size, (off_t)size);
-    if (n < 0 && errno == EINTR) {
-      continue;
+  if (identity->shared) {
+    return rk_tail_repair(recording, fd, identity->floor, error);
+  }
+  if (identity->torn && ftruncate(fd, (off_t)identity->floor) != 0) {
+    return rk_fail_errno(error, errno, "cannot repair the end of %.100s", recording->path);
+  }
+  int64_t monotonic, realtime;
+  rk_clock_pair(&monotonic, &realtime);
+  rk_buffer record = {0};
+  encode_record(recording, monotonic, realtime, identity->floor, &record);
+  rk_status status = RK_OK;
+  if (record.failed) {
+    status = rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a recording");
+  } else if (write_all(fd, record.data, record.size) != RK_OK) {
+    status = rk_fail_errno(error, errno, "cannot write %.100s", recording->path);
+    if (ftruncate(fd, (off_t)identity->floor) != 0) {
+      rk_fail_errno(error, errno, "cannot take back a torn record of %.100s", recording->path);
     }
-    if (n < 0) {
-      return rk_fail_errno(error, errno, "cannot read %.100s", recording->path);
+  } else {
+    recording->floor = identity->floor + record.size;
+  }
+  rk_buffer_free(&record);
+  return status;
+}
+
+/* RK_END: the file is another one now, or needs somebody alone while there are others: try again. */
+static rk_status join_locked(rk_recording *recording, const rk_recording_options *options, int fd, bool alone,
+                             rk_error *error)
+{
+  struct stat info, named;
+  if (fstat(fd, &info) != 0) {
+    return rk_fail_errno(error, errno, "cannot open %.100s", recording->path);
+  }
+  if (stat(recording->path, &named) != 0 || named.st_dev != info.st_dev || named.st_ino != info.st_ino) {
+    return RK_END;
+  }
+  rk_identity identity;
+  rk_status status = rk_identify(fd, recording->path, (uint64_t)info.st_size, &identity, error);
+  if (status == RK_OK && !alone && (identity.finished || !identity.shared)) {
+    status = RK_END;
+  }
+  status = status != RK_OK ? status : take_identity(recording, options, &identity, error);
+  if (status == RK_OK && alone) {
+    status = prepare(recording, fd, &identity, error);
+    if (status != RK_OK && options != NULL) { /* or the next attempt would take them for known */
+      free(recording->application_id);
+      free(recording->recording_id);
+      recording->application_id = recording->recording_id = NULL;
     }
-    if (n == 0) {
-      break;
-    }
-    size += (size_t)n;
   }
-  rk_stream_header header;
-  if (size < RK_STREAM_HEADER_SIZE) {
-    return rk_fail(error, RK_ERR_NOT_RRD, size, "%.100s is not a Rerun recording", recording->path);
-  }
-  rk_status status = rk_stream_header_decode(bytes, &header, error);
-  if (status != RK_OK) {
-    return status;
-  }
-  rk_frame_header frame;
-  if (size < RK_STREAM_HEADER_SIZE + RK_FRAME_HEADER_SIZE ||
-      !rk_frame_header_decode(bytes + RK_STREAM_HEADER_SIZE, &frame) || frame.kind != RK_FRAME_SET_STORE_INFO ||
-      frame.size > size - RK_STREAM_HEADER_SIZE - RK_FRAME_HEADER_SIZE ||
-      !rk_seal_verify(bytes + RK_STREAM_HEADER_SIZE, RK_FRAME_HEADER_SIZE + (size_t)frame.size)) {
-    return not_shared(recording, error);
-  }
-  rk_store_info info;
-  status = rk_store_info_decode(bytes + RK_STREAM_HEADER_SIZE + RK_FRAME_HEADER_SIZE, (size_t)frame.size, &info, error);
-  if (status != RK_OK) {
-    return status;
-  }
-  if (!info.has_recording || info.store.kind != RK_STORE_RECORDING || info.store.application_id.data == NULL ||
-      info.store.recording_id.data == NULL) {
-    return not_shared(recording, error);
-  }
-  uint8_t end[RK_STREAM_FOOTER_SIZE];
-  rk_stream_footer footer;
-  if (file_size >= sizeof end && pread(fd, end, sizeof end, (off_t)(file_size - sizeof end)) == (ssize_t)sizeof end &&
-      rk_stream_footer_decode(end, &footer)) {
-    return rk_fail(error, RK_ERR_UNSUPPORTED, file_size - sizeof end, "%.100s is finished: it ends with a footer",
-                   recording->path);
-  }
-  recording->application_id = strndup(info.store.application_id.data, info.store.application_id.size);
-  recording->recording_id = strndup(info.store.recording_id.data, info.store.recording_id.size);
-  if (recording->application_id == NULL || recording->recording_id == NULL) {
-    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a recording");
-  }
-  recording->hash = rk_recording_hash(recording->application_id, recording->recording_id);
-  recording->clock_offset = info.recording.clock_offset;
-  const char *boot = rk_boot_id();
-  if (info.recording.boot_id.size != strlen(boot) ||
-      memcmp(info.recording.boot_id.data, boot, info.recording.boot_id.size) != 0) {
-    int64_t monotonic, realtime; /* another boot: its monotonic clock is not ours */
-    rk_clock_pair(&monotonic, &realtime);
-    recording->clock_offset = realtime - monotonic;
-  }
-  status = check_asked(recording, "application", options->application_id, recording->application_id, error);
-  return status != RK_OK ? status
-                         : check_asked(recording, "recording", options->recording_id, recording->recording_id, error);
+  rk_identity_free(&identity);
+  return status;
 }
 
 static rk_status join(rk_recording *recording, const rk_recording_options *options, int fd, rk_error *error)
@@ -272,29 +281,50 @@ static rk_status join(rk_recording *recording, const rk_recording_options *optio
     return rk_fail(error, RK_ERR_UNSUPPORTED, RK_NO_OFFSET,
                    "%.100s is on a network file system, which has no atomic append", recording->path);
   }
-  uint8_t *bytes = malloc(FIRST_FRAME_MAX);
-  if (bytes == NULL) {
-    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a recording");
+  const bool alone = rk_participants_alone(fd);
+  rk_status status = alone ? RK_OK : rk_participants_lock(fd, error);
+  status = status != RK_OK ? status : join_locked(recording, options, fd, alone, error);
+  if (status == RK_OK && alone) {
+    status = rk_participants_lock(fd, error); /* from alone to shared without a gap */
   }
-  rk_status status = adopt(recording, options, fd, (uint64_t)info.st_size, bytes, error);
-  free(bytes);
-  return status != RK_OK ? status : rk_participants_lock(fd, error);
+  if (status != RK_OK) {
+    rk_participants_unlock(fd);
+  }
+  return status;
+}
+
+rk_status rk_recording_reattach(rk_recording *recording, int fd, rk_error *error)
+{
+  for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+    const rk_status status = join(recording, NULL, fd, error);
+    if (status != RK_END) {
+      return status;
+    }
+    const struct timespec pause = {.tv_nsec = 1000000};
+    nanosleep(&pause, NULL);
+  }
+  return rk_fail(error, RK_ERR_IO, RK_NO_OFFSET, "%.100s comes and goes", recording->path);
 }
 
 rk_status rk_recording_attach(rk_recording *recording, const rk_recording_options *options, bool *created,
                               rk_error *error)
 {
-  for (int attempt = 0; attempt < 100; attempt++) {
+  for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
     const int fd = open(recording->path, O_RDWR | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd >= 0) {
       const rk_status status = join(recording, options, fd, error);
-      if (status != RK_OK) {
-        close(fd);
+      if (status == RK_OK) {
+        recording->fd = fd;
+        *created = false;
+        return RK_OK;
+      }
+      close(fd);
+      if (status != RK_END) {
         return status;
       }
-      recording->fd = fd;
-      *created = false;
-      return RK_OK;
+      const struct timespec pause = {.tv_nsec = 1000000L * (attempt < 20 ? attempt : 20)};
+      nanosleep(&pause, NULL);
+      continue;
     }
     if (errno != ENOENT) {
       return rk_place_error(recording->path, errno, error);

@@ -293,7 +293,7 @@ rk_status rk_ring_append_row(rk_recording *recording, rk_ring *ring, const uint8
   if (scratch == NULL) {
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to append a row");
   }
-  const rk_row_source source = rk_row_source_memory(row, size, 0);
+  const rk_row_source source = rk_row_source_memory(row, size, 0, 0);
   const rk_drain_names names = names_of(recording);
   rk_status status = rk_drain_gather(&scratch->drain, &names, &source);
   uint32_t done = 0;

@@ -10,6 +10,7 @@
 
 #include "format/error.h"
 #include "writer/heal.h"
+#include "writer/identify.h"
 #include "writer/writer_internal.h"
 
 static pthread_mutex_t list_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -88,15 +89,17 @@ static void reopen(rk_recording *recording)
   if (fd < 0) {
     fd = open(recording->path, O_RDWR | O_APPEND | O_CLOEXEC);
   }
+  struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+  bool seamless = fd >= 0 && fcntl(fd, F_OFD_SETLK, &lock) == 0;
   close(recording->fd);
   recording->fd = fd;
   rk_heal_close(recording);
-  if (fd >= 0) {
-    rk_participants_lock(fd, NULL);
-    if (rk_heal_open(recording, NULL) != RK_OK) {
-      close(fd);
-      recording->fd = -1; /* appends fail */
-    }
+  /* The parent may have left meanwhile and finished the recording: then it is joined like any other. */
+  seamless = seamless && !rk_is_finished(fd);
+  if (fd >= 0 &&
+      ((!seamless && rk_recording_reattach(recording, fd, NULL) != RK_OK) || rk_heal_open(recording, NULL) != RK_OK)) {
+    close(fd);
+    recording->fd = -1; /* appends fail */
   }
 }
 
@@ -116,6 +119,10 @@ static void begin_anew(rk_recording *recording)
   if (recording->definitions_fd >= 0) {
     close(recording->definitions_fd);
     recording->definitions_fd = -1;
+  }
+  if (recording->adopt_fd >= 0) { /* the parent's thread goes on with it */
+    close(recording->adopt_fd);
+    recording->adopt_fd = -1;
   }
   reopen(recording);
   __atomic_store_n(&recording->serial, rk_process_serial(), __ATOMIC_RELEASE);

@@ -133,6 +133,7 @@ static void recording_destroy(rk_recording *recording)
   rk_map_free(&recording->time_sets_by_ids);
   rk_map_free(&recording->components_by_name);
   rk_arena_free(&recording->arena);
+  rk_buffer_free(&recording->set_aside);
   free(recording->path);
   free(recording->spool_directory);
   free(recording->definitions_path);
@@ -145,6 +146,15 @@ void rk_recording_release(rk_recording *recording)
 {
   if (__atomic_sub_fetch(&recording->references, 1, __ATOMIC_ACQ_REL) == 0) {
     recording_destroy(recording);
+  }
+}
+
+/* Rows of others that cannot be brought in now are noted; they wait for the next. */
+static void adopt_orphans(rk_recording *recording)
+{
+  rk_error error = {0};
+  if (rk_adopt_orphans(recording, &error) != RK_OK) {
+    rk_background_note(recording, &error);
   }
 }
 
@@ -166,7 +176,7 @@ static rk_status open_recording(const char *path, const rk_recording_options *op
   }
   recording->fd = -1;
   recording->tail.repair_fd = -1;
-  recording->definitions_fd = -1;
+  recording->definitions_fd = recording->adopt_fd = -1;
   recording->references = 1;
   pthread_mutex_init(&recording->close_mutex, NULL);
   pthread_mutex_init(&recording->mutex, NULL);
@@ -182,6 +192,7 @@ static rk_status open_recording(const char *path, const rk_recording_options *op
     recording_destroy(recording);
     return status;
   }
+  adopt_orphans(recording);
   if (created) {
     status = rk_recording_set_start_time_ns(recording, rk_recording_now(recording));
     if (status == RK_OK && options->name != NULL) {
@@ -317,11 +328,13 @@ static void wait_for_loggers(rk_recording *recording)
   }
 }
 
-static rk_status close_recording(rk_recording *recording, rk_error *error)
+/* finish: also leave End, footer and manifest. The first failure is in *error. */
+static rk_status close_recording(rk_recording *recording, bool finish, rk_error *error)
 {
   pthread_mutex_lock(&recording->close_mutex);
   pthread_mutex_lock(&recording->mutex);
   const bool closed = recording->closed;
+  rk_status finished = RK_OK;
   recording->closed = true;
   __atomic_store_n(&recording->serial, rk_process_serial(), __ATOMIC_SEQ_CST);
   pthread_mutex_unlock(&recording->mutex);
@@ -335,6 +348,7 @@ static rk_status close_recording(rk_recording *recording, rk_error *error)
         recording->close_status == RK_OK) {
       recording->close_status = RK_ERR_IO;
     }
+    adopt_orphans(recording);
     pthread_mutex_lock(&recording->mutex);
     const size_t ring_count = recording->rings.count;
     pthread_mutex_unlock(&recording->mutex);
@@ -347,6 +361,15 @@ static rk_status close_recording(rk_recording *recording, rk_error *error)
     pthread_mutex_lock(&recording->mutex);
     rk_spool_end(recording, recording->close_status != RK_OK);
     pthread_mutex_unlock(&recording->mutex);
+    rk_error why = {0};
+    finished = rk_participants_leave(recording, finish && recording->close_status == RK_OK, &why);
+    if (finished != RK_OK) {
+      if (finish && recording->close_status == RK_OK) {
+        *error = why;
+      } else {
+        rk_background_note(recording, &why);
+      }
+    }
     pthread_mutex_lock(&recording->append_mutex);
     if (recording->fd >= 0) {
       close(recording->fd);
@@ -357,23 +380,36 @@ static rk_status close_recording(rk_recording *recording, rk_error *error)
   }
   const rk_status status = recording->close_status;
   pthread_mutex_unlock(&recording->close_mutex);
-  return status;
+  if (finish && closed) {
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "the recording is closed already");
+  }
+  return finish && status == RK_OK ? finished : status;
 }
 
-RK_API rk_status rk_recording_close(rk_recording *recording)
+static rk_status close_uncancelled(rk_recording *recording, bool finish)
 {
   if (recording == NULL) {
     return RK_ERR_MISUSE;
   }
   const int cancel = rk_cancel_off();
   rk_error error = {0};
-  const rk_status status = close_recording(recording, &error);
+  const rk_status status = close_recording(recording, finish, &error);
   rk_error *own = error.status == RK_OK ? NULL : rk_thread_error(recording);
   if (own != NULL) {
     *own = error;
   }
   rk_cancel_restore(cancel);
   return status;
+}
+
+RK_API rk_status rk_recording_close(rk_recording *recording)
+{
+  return close_uncancelled(recording, false);
+}
+
+RK_API rk_status rk_recording_finish(rk_recording *recording)
+{
+  return close_uncancelled(recording, true);
 }
 
 RK_API void rk_recording_free(rk_recording *recording)

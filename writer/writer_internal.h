@@ -140,6 +140,7 @@ struct rk_recording {
   bool spool_is_ours;    /* default place: removed when empty */
   char *application_id, *recording_id;
   uint64_t hash;
+  uint64_t floor; /* end of the recording record's frame: up to there the file is sound, from there on it is sealed */
   rk_compression compression;
   size_t ring_size;
   int64_t flush_age_ns;
@@ -163,7 +164,12 @@ struct rk_recording {
   uint64_t definitions_size;
   uint64_t identity;     /* of this process in the spool; random */
   rk_scratch *scratches; /* free ones */
+  int adopt_fd;          /* definitions of the dead process that is being adopted, or -1 */
   rk_error background_error;
+
+  /* of who adopts: one thread at a time */
+  rk_buffer set_aside; /* u64[]: processes whose spools are damaged, and were reported */
+  bool noted_foreign;
 
   pthread_mutex_t append_mutex;
   rk_tail tail;
@@ -213,8 +219,26 @@ void rk_clock_pair(int64_t *monotonic, int64_t *realtime);
 rk_status rk_recording_attach(rk_recording *recording, const rk_recording_options *options, bool *created,
                               rk_error *error);
 bool rk_id_char(char c); /* allowed in an application id */
-/* Shares the participants' lock on a descriptor. */
+/* The same for a child's descriptor: the ids are known and must be found again. */
+rk_status rk_recording_reattach(rk_recording *recording, int fd, rk_error *error);
+
+/* ---- participants.c ---- */
+/* Shares the participants' lock on a descriptor, waiting for who is alone. */
 rk_status rk_participants_lock(int fd, rk_error *error);
+/* Takes the lock exclusively, from shared or none, if nobody else has it. */
+bool rk_participants_alone(int fd);
+void rk_participants_unlock(int fd);
+/* Alone: cuts off what is no whole sound frame behind the last one; [0, floor) is sound. RK_ERR_UNSUPPORTED: another
+ * stream lies there. */
+rk_status rk_tail_repair(rk_recording *recording, int fd, uint64_t floor, rk_error *error);
+/* The last act of a participant whose rows and spool are gone: if no other is left, adopts what orphans there still
+ * are, repairs the tail, releases reserved space, removes the spool directory and, if asked, finishes the recording.
+ * RK_ERR_CONFLICT: asked to finish, but others are there. The lock is released. */
+rk_status rk_participants_leave(rk_recording *recording, bool finish, rk_error *error);
+
+/* ---- finish.c ---- */
+/* Alone: appends End, manifests and footer. */
+rk_status rk_finish_append(rk_recording *recording, rk_error *error);
 
 /* ---- registry.c; all with the recording's mutex held ---- */
 rk_entity *rk_entity_intern(rk_recording *recording, const char *normal_path, rk_error *error);
@@ -288,6 +312,11 @@ extern bool (*rk_is_network)(int fd);
 rk_status rk_place_choose(rk_recording *recording, const rk_recording_options *options, rk_error *error);
 /* The error of a failed open or create, said clearly. */
 rk_status rk_place_error(const char *path, int failed, rk_error *error);
+
+/* ---- adopt.c ---- */
+/* Brings in the rows of processes that died; only one thread of a recording at a time. What cannot be read stays and is
+ * noted once. RK_OK, or why readable rows still wait. No lock may be held. */
+rk_status rk_adopt_orphans(rk_recording *recording, rk_error *error);
 
 /* ---- background.c ---- */
 void rk_background_start(rk_recording *recording); /* at first ring; idempotent; without it owners drain alone */

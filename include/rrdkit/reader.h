@@ -173,7 +173,10 @@ typedef struct rk_reader_stats {
   uint64_t duplicate_rows; /* seen twice and yielded once */
   uint64_t clamped_rows;   /* key stepped back within a writer; order kept */
   uint64_t loss_count;
-  uint64_t lost_size; /* bytes */
+  uint64_t lost_size;    /* bytes */
+  uint64_t frame_count;  /* sound ones of every kind; chunks are judged by their seals' place alone until read */
+  uint64_t filler_count; /* frames that stand where a torn record was */
+  uint64_t pending_size; /* bytes at the end of inputs that somebody is writing, not whole yet; no loss */
 } rk_reader_stats;
 RK_API void rk_reader_get_stats(const rk_reader *reader, rk_reader_stats *stats);
 
@@ -182,6 +185,59 @@ RK_API void rk_reader_error(const rk_reader *reader, rk_error *error);
 
 /* NULL is allowed. */
 RK_API void rk_reader_free(rk_reader *reader);
+
+/* ---- Verifying ---- */
+
+typedef enum rk_finding_kind {
+  RK_FINDING_CHUNKS_MISSING = 1, /* chunks [first, last] of the writer. [offset, offset + length) of `input`: where they
+                                    would stand, when the chunks around them tell; else `input` is NULL */
+  RK_FINDING_ROWS_MISSING = 2,   /* rows [first, last] of the writer */
+  RK_FINDING_CHUNK_ABSENT = 3,   /* a chunk of `rows` rows that the footer tells of is not there, or damaged */
+  RK_FINDING_WRITER_UNKNOWN = 4, /* the writer's record is missing; its rows are there */
+  RK_FINDING_CHUNK_CONFLICT = 5, /* the chunk there has the number, or row numbers, of another chunk of its writer */
+  RK_FINDING_CHUNK_REPEATED = 6  /* the chunk there repeats another one. Harmless: its rows are read once */
+} rk_finding_kind;
+
+/* Something that the inputs lack, or have in excess, as the numbers in the seals, rows and footers tell. Lent during
+ * the callback. */
+typedef struct rk_finding {
+  rk_finding_kind kind;
+  uint32_t writer;      /* tag; 0: none */
+  uint64_t first, last; /* chunk or row numbers */
+  uint64_t rows;        /* how many rows are missing by this finding; 0: unknown or none */
+  const char *input;    /* or NULL: all inputs together */
+  uint64_t offset, length;
+} rk_finding;
+
+/* Zero-initialise. */
+typedef struct rk_verify_options {
+  bool fast; /* check the hash of every sealed chunk but decode none: rows are not judged one by one */
+  void (*on_finding)(void *context, const rk_finding *finding);
+  bool (*on_progress)(void *context, uint64_t bytes_done, uint64_t bytes_total); /* false stops: RK_END */
+  void *context;
+} rk_verify_options;
+
+typedef struct rk_verify_report {
+  bool sound;    /* no loss, and no finding but repeated chunks */
+  bool live;     /* somebody has an input open to append: it was judged as far as it reached when it was added */
+  bool finished; /* every input ends with a footer */
+  uint64_t frame_count, filler_count;
+  uint64_t chunk_count, row_count; /* sound ones, repeats not counted */
+  uint64_t unsealed_chunk_count;   /* of other software: without hash and number, so only decoding could judge them */
+  uint64_t repeated_chunk_count, conflict_count;
+  uint64_t writer_count, unknown_writer_count;
+  uint64_t missing_chunk_count, missing_row_count; /* known ones; a writer's last rows leave no trace when lost */
+  uint64_t loss_count, lost_size, pending_size;    /* as in rk_reader_stats */
+} rk_verify_report;
+
+/* Judges the inputs together, as pieces of the same recordings: every frame's hash, every chunk's contents, every
+ * footer's manifest against the chunks, and the sequence of every writer: chunk numbers and row numbers without gaps
+ * from 0. Merged recordings have no chunk numbers and may be selections, so their writers' sequence is not judged.
+ * Damage that rk_reader_add did not see is told by on_loss; nothing is told again by later calls, which pass over what
+ * was found damaged. The filters do not apply. Once, after the inputs were added and before rk_reader_next.
+ * RK_ERR_MISUSE, RK_ERR_NO_MEMORY, RK_ERR_IO, RK_END (stopped); *report is filled in any case. */
+RK_API rk_status rk_reader_verify(rk_reader *reader, const rk_verify_options *options, rk_verify_report *report,
+                                  rk_error *error);
 
 /* ---- Merging ---- */
 

@@ -107,6 +107,12 @@ RK_API void rk_recording_get_stats(const rk_recording *recording, rk_recording_s
 /* Flushes, stops the background thread and closes the files. Logging after it fails with RK_ERR_MISUSE. Idempotent. */
 RK_API rk_status rk_recording_close(rk_recording *recording);
 
+/* rk_recording_close, and, if no other process (nor another handle) has the recording open, appends the End frame with
+ * footer and manifest that lazy readers and `rerun rrd verify` want. Opening the recording again removes them and goes
+ * on. RK_ERR_CONFLICT: others have it open: it is closed here, but not finished. RK_ERR_MISUSE: it was closed before.
+ * RK_ERR_IO, RK_ERR_NO_MEMORY: it is not finished, and sound as it was. */
+RK_API rk_status rk_recording_finish(rk_recording *recording);
+
 /* Closes if need be, and frees. No thread may use the handle any more. NULL is allowed. Never fails. */
 RK_API void rk_recording_free(rk_recording *recording);
 

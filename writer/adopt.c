@@ -1,0 +1,560 @@
+/* Adoption: the rows of writers that died are brought into the recording, exactly once, under the dead writers' own
+ * identity (SPEC "Adoption"). Nothing in another process' spool is trusted: it is read into memory, never mapped. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "format/bytes.h"
+#include "format/error.h"
+#include "format/spool_dictionary.h"
+#include "writer/frame_scan.h"
+#include "writer/writer_internal.h"
+
+#define DEFINITIONS_MAX ((uint64_t)1 << 30)
+
+/* One dead process' spool at work. */
+typedef struct orphan {
+  rk_recording *recording;
+  int directory;
+  uint64_t process;
+  rk_dictionary dictionary;
+  rk_drain drain;
+  rk_buffer out, rows;
+  int ring; /* the ring file at work */
+  rk_ring_header header;
+  uint8_t *present; /* [chunks of the intent]: in the recording already */
+  bool tell_drops;  /* the writer's count of dropped rows may not be in the recording */
+  bool damaged;     /* something of it stays, unreadable */
+} orphan;
+
+/* Where an adopter may die: the test that dies there compiles this file with a definition of its own. */
+#ifndef RK_ADOPT_POINT
+#define RK_ADOPT_POINT(where) ((void)0)
+#endif
+
+static bool parse_name(const char *name, uint64_t *hash, uint64_t *process, const char **rest)
+{
+  unsigned used = 0;
+  uint64_t values[2] = {0, 0};
+  for (int i = 0; i < 2; i++) {
+    for (int digit = 0; digit < 16; digit++, used++) {
+      const char c = name[used];
+      const int value = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+      if (value < 0) {
+        return false;
+      }
+      values[i] = values[i] << 4 | (unsigned)value;
+    }
+    if (i == 0 && name[used++] != '-') {
+      return false;
+    }
+  }
+  *hash = values[0];
+  *process = values[1];
+  *rest = name + used;
+  return true;
+}
+
+/* ---- A ring's header ---- */
+
+static rk_status write_at(int fd, const void *data, size_t size, size_t offset)
+{
+  ssize_t n;
+  do {
+    n = pwrite(fd, data, size, (off_t)offset);
+  } while (n < 0 && errno == EINTR);
+  return n == (ssize_t)size ? RK_OK : RK_ERR_IO;
+}
+
+static rk_status store_intent(orphan *o, rk_error *error)
+{
+  const size_t from = offsetof(rk_ring_header, intent_begin);
+  const size_t size = offsetof(rk_ring_header, intent_chunk_number) + sizeof o->header.intent_chunk_number - from;
+  return write_at(o->ring, (const uint8_t *)&o->header + from, size, from) == RK_OK
+             ? RK_OK
+             : rk_fail_errno(error, errno, "cannot write to an orphaned ring");
+}
+
+static rk_status store_announced(orphan *o, rk_error *error)
+{
+  o->header.announced = 1;
+  return write_at(o->ring, &o->header.announced, sizeof o->header.announced, offsetof(rk_ring_header, announced)) ==
+                 RK_OK
+             ? RK_OK
+             : rk_fail_errno(error, errno, "cannot write to an orphaned ring");
+}
+
+/* The tail and the number of the next chunk go out together. */
+static rk_status store_tail(orphan *o, rk_error *error)
+{
+  const size_t from = offsetof(rk_ring_header, tail);
+  const size_t size = offsetof(rk_ring_header, chunk_number) + sizeof o->header.chunk_number - from;
+  return write_at(o->ring, (const uint8_t *)&o->header + from, size, from) == RK_OK
+             ? RK_OK
+             : rk_fail_errno(error, errno, "cannot write to an orphaned ring");
+}
+
+/* ---- What the recording holds already ---- */
+
+static rk_status find_present(orphan *o, uint32_t first, size_t count, rk_error *error)
+{
+  o->present = calloc(count + 1, 1);
+  struct stat info;
+  if (o->present == NULL) {
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to adopt rows");
+  }
+  if (fstat(o->recording->fd, &info) != 0) {
+    return rk_fail_errno(error, errno, "cannot read the recording");
+  }
+  rk_frame_scan scan =
+      rk_frame_scan_begin(o->recording->fd, o->header.intent_file_offset, (uint64_t)info.st_size, o->recording->hash);
+  rk_status status;
+  while ((status = rk_frame_scan_next(&scan, error)) == RK_OK) {
+    if (scan.seal.writer != o->header.tag) {
+      continue;
+    }
+    if (scan.header.kind == RK_FRAME_SET_STORE_INFO && (scan.seal.flags & RK_SEAL_FILLER) == 0) {
+      o->header.announced = 1;
+    }
+    const uint32_t number = scan.seal.chunk_number - first;
+    if (scan.header.kind == RK_FRAME_ARROW_MSG && number < count && rk_frame_scan_load(&scan) != NULL) {
+      o->present[number] = 1;
+    }
+  }
+  rk_frame_scan_free(&scan);
+  return status == RK_END ? RK_OK : status;
+}
+
+/* ---- A pass ---- */
+
+/* Reads positions [begin, begin + size) of the ring. */
+static rk_status load_rows(orphan *o, uint64_t begin, uint64_t size, rk_error *error)
+{
+  const uint64_t ring_size = o->header.size;
+  const uint64_t place = begin & (ring_size - 1);
+  const uint64_t first = size < ring_size - place ? size : ring_size - place;
+  rk_buffer_reset(&o->rows);
+  uint8_t *rows = rk_buffer_extend(&o->rows, (size_t)size);
+  if (rows == NULL) {
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to adopt rows");
+  }
+  rk_status status = rk_read_at(o->ring, rows, (size_t)first, RK_RING_HEADER_SIZE + place);
+  status = status != RK_OK ? status : rk_read_at(o->ring, rows + first, (size_t)(size - first), RK_RING_HEADER_SIZE);
+  if (status == RK_END) {
+    return rk_fail(error, RK_ERR_CORRUPT, RK_NO_OFFSET, "an orphaned ring is cut short");
+  }
+  return status == RK_OK ? RK_OK : rk_fail_errno(error, errno, "cannot read an orphaned ring");
+}
+
+static rk_status flush_out(orphan *o, size_t size, rk_error *error)
+{
+  rk_status status = rk_append(o->recording, o->out.data, size, error);
+  if (status != RK_OK) {
+    return status;
+  }
+  RK_ADOPT_POINT("appended");
+  memmove(o->out.data, o->out.data + size, o->out.size - size);
+  o->out.size -= size;
+  o->tell_drops = false;
+  return o->header.announced != 0 ? RK_OK : store_announced(o, error);
+}
+
+/* Appends those gathered groups that the recording does not hold. */
+static rk_status append_missing(orphan *o, const rk_drain_names *names, const rk_row_source *source, uint32_t first,
+                                rk_error *error)
+{
+  rk_recording *recording = o->recording;
+  const rk_store_id store = rk_recording_store(recording);
+  const rk_drain_target target = {
+      .store = store, .recording_hash = recording->hash, .compression = recording->compression, .tag = o->header.tag};
+  rk_buffer_reset(&o->out);
+  if (o->header.announced == 0 || o->tell_drops) {
+    const rk_dictionary_writer *writer = rk_dictionary_writer_of(&o->dictionary, o->header.tag);
+    rk_writer_record record = rk_dictionary_writer_record(&o->dictionary, writer);
+    record.dropped_rows = o->header.dropped_rows;
+    rk_writer_frame_encode(&o->out, &store, recording->hash, &record);
+  }
+  bool any = o->tell_drops;
+  for (size_t i = 0; i < o->drain.group_count; i++) {
+    if (o->present != NULL && o->present[i] != 0) {
+      continue;
+    }
+    const size_t before = o->out.size;
+    const rk_status status = rk_drain_encode(&o->drain, names, source, &target, i, first + (uint32_t)i, &o->out);
+    if (status == RK_ERR_NO_MEMORY || o->out.failed) {
+      return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to adopt rows");
+    }
+    if (status != RK_OK) {
+      o->drain.damaged = true;
+      continue;
+    }
+    any = true;
+    if (o->out.size > RK_RECORD_SIZE && before > 0) {
+      const rk_status written = flush_out(o, before, error);
+      if (written != RK_OK) {
+        return written;
+      }
+    }
+  }
+  return any && o->out.size > 0 ? flush_out(o, o->out.size, error) : RK_OK;
+}
+
+/* Adopts the rows of one pass and moves the tail on. RK_END: what follows cannot be read. */
+static rk_status adopt_pass(orphan *o, rk_error *error)
+{
+  rk_ring_header *header = &o->header;
+  const bool resumed = rk_ring_intent_in_force(header);
+  const uint64_t begin = header->tail, left = header->head - begin;
+  uint64_t window = resumed ? header->intent_end - begin : left < RK_DRAIN_SIZE ? left : RK_DRAIN_SIZE;
+  rk_status status = load_rows(o, begin, window, error);
+  if (status == RK_OK && !resumed && window < left && rk_load_u32(o->rows.data) > window) { /* one large row */
+    const uint64_t row = rk_load_u32(o->rows.data);
+    window = row < left ? row : left;
+    status = load_rows(o, begin, window, error);
+  }
+  if (status != RK_OK) {
+    return status;
+  }
+  rk_row_source source = rk_row_source_memory(o->rows.data, window, begin, header->size);
+  uint64_t readable = rk_row_source_pass(&source, true);
+  if (resumed) { /* all of it, however much */
+    for (uint64_t before = begin; readable != before;) {
+      before = source.begin = readable;
+      readable = rk_row_source_pass(&source, true);
+    }
+    source.begin = begin;
+  }
+  if (readable == begin) {
+    return RK_END;
+  }
+  source.end = readable;
+  const rk_drain_names names = rk_dictionary_names(&o->dictionary);
+  if (rk_drain_gather(&o->drain, &names, &source) != RK_OK) {
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to adopt rows");
+  }
+  if (resumed) {
+    status = find_present(o, header->intent_chunk_number, o->drain.group_count, error);
+  } else {
+    struct stat info;
+    header->intent_begin = begin;
+    header->intent_end = source.end;
+    header->intent_first_row = o->drain.first_row;
+    header->intent_row_count = o->drain.row_count;
+    header->intent_file_offset = fstat(o->recording->fd, &info) == 0 ? (uint64_t)info.st_size : 0;
+    header->intent_chunk_number = header->chunk_number;
+    status = store_intent(o, error);
+  }
+  if (status == RK_OK) {
+    RK_ADOPT_POINT("intent");
+    status = append_missing(o, &names, &source, header->intent_chunk_number, error);
+  }
+  free(o->present);
+  o->present = NULL;
+  if (status != RK_OK) {
+    return status;
+  }
+  RK_ADOPT_POINT("before tail");
+  header->chunk_number = header->intent_chunk_number + (uint32_t)o->drain.group_count;
+  header->tail = source.end;
+  status = store_tail(o, error);
+  if (o->drain.damaged) {
+    const rk_error note = {.status = RK_ERR_CORRUPT,
+                           .offset = RK_NO_OFFSET,
+                           .message = "rows of a dead process were damaged in their ring and are lost"};
+    rk_background_note(o->recording, &note);
+  }
+  return status;
+}
+
+/* ---- Rings ---- */
+
+/* The writer's record alone, for its count of dropped rows. */
+static rk_status tell_drops(orphan *o, rk_error *error)
+{
+  const rk_drain_names names = rk_dictionary_names(&o->dictionary);
+  const rk_row_source none = {0};
+  const rk_status status = rk_drain_gather(&o->drain, &names, &none);
+  return status == RK_OK ? append_missing(o, &names, &none, 0, error)
+                         : rk_fail(error, status, RK_NO_OFFSET, "no memory to adopt rows");
+}
+
+static rk_status check_ring(const orphan *o, uint32_t number, uint64_t file_size, rk_error *error)
+{
+  rk_status status = rk_ring_header_check(&o->header, file_size, error);
+  if (status != RK_OK) {
+    return status;
+  }
+  if (o->header.recording_hash != o->recording->hash || o->header.process != o->process || o->header.number != number) {
+    return rk_fail(error, RK_ERR_CORRUPT, RK_NO_OFFSET, "ring %u of a dead process belongs elsewhere",
+                   (unsigned)number);
+  }
+  if (rk_dictionary_writer_of(&o->dictionary, o->header.tag) == NULL) {
+    return rk_fail(error, RK_ERR_CORRUPT, RK_NO_OFFSET, "ring %u of a dead process is of an unknown writer",
+                   (unsigned)number);
+  }
+  return RK_OK;
+}
+
+/* RK_OK: the ring is empty now and may go. RK_ERR_CORRUPT, RK_ERR_UNSUPPORTED, RK_ERR_NOT_RRD: it stays. Others may
+ * pass with time. */
+static rk_status adopt_ring(orphan *o, const char *name, uint32_t number, rk_error *error)
+{
+  o->ring = openat(o->directory, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (o->ring < 0) {
+    return rk_fail_errno(error, errno, "cannot open an orphaned ring");
+  }
+  struct stat info;
+  rk_status status = RK_OK;
+  if (fstat(o->ring, &info) != 0 || !S_ISREG(info.st_mode)) {
+    status = rk_fail(error, RK_ERR_NOT_RRD, RK_NO_OFFSET, "an orphaned ring is no regular file");
+  } else if (info.st_size != 0) { /* empty: its process died making it */
+    status = rk_read_at(o->ring, &o->header, sizeof o->header, 0);
+    if (status == RK_END) {
+      status = rk_fail(error, RK_ERR_CORRUPT, RK_NO_OFFSET, "an orphaned ring is cut short");
+    } else if (status != RK_OK) {
+      status = rk_fail_errno(error, errno, "cannot read an orphaned ring");
+    } else if (o->header.head != 0 || o->header.tail != 0 ||
+               o->header.dropped_rows != 0) { /* 0: nothing was ever published, the rest may be unmade */
+      status = check_ring(o, number, (uint64_t)info.st_size, error);
+      o->tell_drops = o->header.dropped_rows != 0;
+      if (status == RK_OK && o->header.tail < o->header.head) {
+        __atomic_add_fetch(&o->recording->counts.adoptions, 1, __ATOMIC_RELAXED);
+      }
+      while (status == RK_OK && o->header.tail < o->header.head) {
+        status = adopt_pass(o, error);
+      }
+      if (status == RK_OK && o->tell_drops) {
+        status = tell_drops(o, error);
+      }
+      if (status == RK_END) {
+        status = rk_fail(error, RK_ERR_CORRUPT, RK_NO_OFFSET, "%" PRIu64 " bytes of a dead process' rows are damaged",
+                         o->header.head - o->header.tail);
+      }
+    }
+  }
+  close(o->ring);
+  return status;
+}
+
+static bool stays(rk_status status)
+{
+  return status == RK_ERR_CORRUPT || status == RK_ERR_UNSUPPORTED || status == RK_ERR_NOT_RRD;
+}
+
+/* All rings of the process. `known` is false where its definitions tell nothing: any ring is then damage. */
+static rk_status adopt_rings(orphan *o, bool known, rk_error *error)
+{
+  const int copy = openat(o->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *entries = copy < 0 ? NULL : fdopendir(copy);
+  if (entries == NULL) {
+    if (copy >= 0) {
+      close(copy);
+    }
+    return rk_fail_errno(error, errno, "cannot read a spool directory");
+  }
+  rk_status first = RK_OK;
+  for (struct dirent *entry; first == RK_OK && (entry = readdir(entries)) != NULL;) {
+    uint64_t hash, process;
+    const char *rest;
+    unsigned number;
+    char expected[32];
+    if (!parse_name(entry->d_name, &hash, &process, &rest) || hash != o->recording->hash || process != o->process ||
+        sscanf(rest, "-%u.ring", &number) != 1) {
+      continue;
+    }
+    snprintf(expected, sizeof expected, "-%u.ring", number);
+    if (strcmp(rest, expected) != 0) {
+      continue;
+    }
+    rk_error why = {0};
+    const rk_status status =
+        known ? adopt_ring(o, entry->d_name, number, &why)
+              : rk_fail(&why, RK_ERR_CORRUPT, RK_NO_OFFSET, "rings of a dead process without their definitions");
+    if (status == RK_OK) {
+      unlinkat(o->directory, entry->d_name, 0);
+      RK_ADOPT_POINT("ring removed");
+    } else if (stays(status)) {
+      o->damaged = true;
+      rk_background_note(o->recording, &why);
+    } else {
+      first = status;
+      *error = why;
+    }
+  }
+  closedir(entries);
+  return first;
+}
+
+/* ---- A process ---- */
+
+/* Loads the definitions. RK_END: there are none. */
+static rk_status load_dictionary(orphan *o, int fd, uint64_t size, rk_error *error)
+{
+  rk_buffer bytes = {0};
+  if (size > DEFINITIONS_MAX) {
+    return rk_fail(error, RK_ERR_CORRUPT, RK_NO_OFFSET, "a spool's definitions are too large");
+  }
+  void *out = rk_buffer_extend(&bytes, (size_t)size + 1);
+  rk_status status = out == NULL ? RK_ERR_NO_MEMORY : rk_read_at(fd, out, (size_t)size, 0);
+  if (status == RK_ERR_NO_MEMORY) {
+    rk_fail(error, status, RK_NO_OFFSET, "no memory to adopt rows");
+  } else if (status != RK_OK) {
+    status = rk_fail_errno(error, errno, "cannot read a spool's definitions");
+  } else {
+    status = rk_dictionary_load(&o->dictionary, out, (size_t)size, error);
+  }
+  rk_buffer_free(&bytes);
+  if (status == RK_OK && (o->dictionary.recording_hash != o->recording->hash || o->dictionary.process != o->process ||
+                          strcmp(o->dictionary.application_id, o->recording->application_id) != 0 ||
+                          strcmp(o->dictionary.recording_id, o->recording->recording_id) != 0)) {
+    return rk_fail(error, RK_ERR_CORRUPT, RK_NO_OFFSET, "a spool's definitions are of another recording");
+  }
+  return status;
+}
+
+/* Opens the definitions and takes their lock. -1: the process lives, or the file is no more. */
+static int claim(rk_recording *recording, int directory, const char *name, struct stat *info)
+{
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  struct stat named;
+  pthread_mutex_lock(&recording->mutex); /* a child forked now would keep the lock: it closes adopt_fd */
+  const int fd = openat(directory, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  if (fd >= 0 && fstat(fd, info) == 0 && S_ISREG(info->st_mode) && fcntl(fd, F_OFD_SETLK, &lock) == 0 &&
+      fstatat(directory, name, &named, AT_SYMLINK_NOFOLLOW) == 0 && named.st_ino == info->st_ino &&
+      named.st_dev == info->st_dev && fstat(fd, info) == 0) {
+    recording->adopt_fd = fd;
+    pthread_mutex_unlock(&recording->mutex);
+    return fd;
+  }
+  const int why = errno;
+  if (fd >= 0) {
+    close(fd);
+  }
+  pthread_mutex_unlock(&recording->mutex);
+  errno = fd < 0 ? why : 0;
+  return -1;
+}
+
+static void unclaim(rk_recording *recording, int fd)
+{
+  pthread_mutex_lock(&recording->mutex);
+  recording->adopt_fd = -1;
+  close(fd);
+  pthread_mutex_unlock(&recording->mutex);
+}
+
+static bool is_set_aside(const rk_recording *recording, uint64_t process)
+{
+  const uint64_t *list = (const uint64_t *)(const void *)recording->set_aside.data;
+  for (size_t i = 0; i < recording->set_aside.size / sizeof *list; i++) {
+    if (list[i] == process) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/* RK_OK also where there was nothing to do; else why rows wait. */
+static rk_status adopt_process(rk_recording *recording, int directory, const char *name, uint64_t process,
+                               rk_error *error)
+{
+  struct stat info;
+  const int fd = claim(recording, directory, name, &info);
+  if (fd < 0) {
+    if (errno != EACCES && errno != EPERM && errno != ELOOP) {
+      return RK_OK;
+    }
+    rk_error why = {0};
+    rk_fail_errno(&why, errno, "cannot look into a spool beside %.80s", recording->path);
+    rk_background_note(recording, &why);
+    rk_buffer_append(&recording->set_aside, &process, sizeof process);
+    return RK_OK;
+  }
+  orphan *o = calloc(1, sizeof *o);
+  if (o == NULL) {
+    unclaim(recording, fd);
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to adopt rows");
+  }
+  o->recording = recording;
+  o->directory = directory;
+  o->process = process;
+  rk_error why = {0};
+  rk_status status = load_dictionary(o, fd, (uint64_t)info.st_size, &why);
+  RK_ADOPT_POINT("claimed");
+  if (stays(status)) {
+    o->damaged = true;
+    rk_background_note(recording, &why);
+    status = RK_OK;
+  } else if (status == RK_OK || status == RK_END) {
+    status = adopt_rings(o, status == RK_OK, &why);
+  }
+  if (status != RK_OK) {
+    *error = why;
+  } else if (o->damaged) {
+    rk_buffer_append(&recording->set_aside, &process, sizeof process);
+  } else {
+    unlinkat(directory, name, 0); /* last: while it is there, it tells whose the rings are */
+  }
+  rk_dictionary_free(&o->dictionary);
+  rk_drain_free(&o->drain);
+  rk_buffer_free(&o->out);
+  rk_buffer_free(&o->rows);
+  free(o);
+  unclaim(recording, fd);
+  return status;
+}
+
+static void note_foreign(rk_recording *recording)
+{
+  if (recording->noted_foreign || !recording->spool_is_ours) {
+    return; /* a directory that somebody chose may serve many recordings */
+  }
+  recording->noted_foreign = true;
+  rk_error why = {0};
+  rk_fail(&why, RK_ERR_CONFLICT, RK_NO_OFFSET, "the spool beside %.120s also holds rows of another recording",
+          recording->path);
+  rk_background_note(recording, &why);
+}
+
+rk_status rk_adopt_orphans(rk_recording *recording, rk_error *error)
+{
+  pthread_mutex_lock(&recording->mutex);
+  const uint64_t own = recording->definitions_fd >= 0 ? recording->identity : 0;
+  pthread_mutex_unlock(&recording->mutex);
+  const int directory = open(recording->spool_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const int copy = directory < 0 ? -1 : openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DIR *entries = copy < 0 ? NULL : fdopendir(copy);
+  rk_status first = RK_OK;
+  for (struct dirent *entry; entries != NULL && (entry = readdir(entries)) != NULL;) {
+    uint64_t hash, process;
+    const char *rest;
+    if (!parse_name(entry->d_name, &hash, &process, &rest) || strcmp(rest, ".defs") != 0) {
+      continue;
+    }
+    if (hash != recording->hash) {
+      note_foreign(recording);
+    } else if (process != own && !is_set_aside(recording, process)) {
+      rk_error why = {0};
+      const rk_status status = adopt_process(recording, directory, entry->d_name, process, &why);
+      if (status != RK_OK && first == RK_OK) {
+        first = status;
+        *error = why;
+      }
+    }
+  }
+  if (entries != NULL) {
+    closedir(entries);
+  } else if (copy >= 0) {
+    close(copy);
+  }
+  if (directory >= 0) {
+    close(directory);
+  }
+  return first;
+}

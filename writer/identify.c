@@ -1,0 +1,255 @@
+/* What a file that is to be joined is (SPEC "Opening"). */
+#include "writer/identify.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "format/bytes.h"
+#include "format/error.h"
+#include "format/frame.h"
+#include "format/messages.h"
+#include "format/seal.h"
+#include "writer/frame_scan.h"
+
+#define STORE_INFO_MAX ((uint64_t)1 << 20)
+#define TORN_MAX       ((uint64_t)64 << 10) /* of a file without seals: more is not the start of a record of ours */
+
+void rk_identity_free(rk_identity *identity)
+{
+  free(identity->application_id);
+  free(identity->recording_id);
+  *identity = (rk_identity){0};
+}
+
+static rk_status not_shared(const char *path, uint64_t offset, rk_error *error)
+{
+  return rk_fail(error, RK_ERR_UNSUPPORTED, offset, "%.100s is a recording that cannot be appended to", path);
+}
+
+static rk_status no_memory(rk_error *error)
+{
+  return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a recording");
+}
+
+static rk_status cannot_read(const char *path, rk_status status, rk_error *error)
+{
+  return status == RK_ERR_IO ? rk_fail_errno(error, errno, "cannot read %.100s", path)
+                             : rk_fail(error, RK_ERR_CORRUPT, RK_NO_OFFSET, "%.100s shrinks", path);
+}
+
+static bool has_nul(rk_text text)
+{
+  return text.size != 0 && memchr(text.data, '\0', text.size) != NULL;
+}
+
+bool rk_is_finished(int fd)
+{
+  uint8_t bytes[RK_STREAM_FOOTER_SIZE];
+  rk_stream_footer footer;
+  struct stat info;
+  return fstat(fd, &info) == 0 && info.st_size >= (off_t)sizeof bytes &&
+         rk_read_at(fd, bytes, sizeof bytes, (uint64_t)info.st_size - sizeof bytes) == RK_OK &&
+         rk_stream_footer_decode(bytes, &footer);
+}
+
+/* A stream footer that fits the End before it. */
+static rk_status read_footer(int fd, const char *path, uint64_t size, rk_identity *identity, rk_error *error)
+{
+  uint8_t bytes[RK_STREAM_FOOTER_SIZE];
+  rk_stream_footer footer;
+  rk_frame_header header;
+  if (size < RK_STREAM_HEADER_SIZE + RK_FRAME_HEADER_SIZE + sizeof bytes) {
+    return RK_OK;
+  }
+  rk_status status = rk_read_at(fd, bytes, sizeof bytes, size - sizeof bytes);
+  if (status != RK_OK) {
+    return cannot_read(path, status, error);
+  }
+  if (!rk_stream_footer_decode(bytes, &footer)) {
+    return RK_OK;
+  }
+  const uint64_t footer_offset = size - sizeof bytes;
+  if (footer.payload_offset < RK_STREAM_HEADER_SIZE + RK_FRAME_HEADER_SIZE || footer.payload_offset > footer_offset ||
+      footer.payload_size != footer_offset - footer.payload_offset) {
+    return not_shared(path, footer_offset, error); /* several streams, or damage */
+  }
+  status = rk_read_at(fd, bytes, RK_FRAME_HEADER_SIZE, footer.payload_offset - RK_FRAME_HEADER_SIZE);
+  if (status != RK_OK) {
+    return cannot_read(path, status, error);
+  }
+  if (!rk_frame_header_decode(bytes, &header) || header.kind != RK_FRAME_END || header.size != footer.payload_size) {
+    return not_shared(path, footer_offset, error);
+  }
+  identity->finished = true;
+  identity->end_frame = footer.payload_offset - RK_FRAME_HEADER_SIZE;
+  return RK_OK;
+}
+
+/* Takes ids and record of the SetStoreInfo frame in `frame`. *found: it is the recording record's. */
+static rk_status take_store_info(const rk_buffer *frame, uint64_t offset, const char *path, rk_identity *identity,
+                                 bool *found, rk_error *error)
+{
+  rk_store_info info;
+  const rk_status status =
+      rk_store_info_decode(frame->data + RK_FRAME_HEADER_SIZE, frame->size - RK_FRAME_HEADER_SIZE, &info, error);
+  if (status != RK_OK) {
+    return status == RK_ERR_NO_MEMORY ? status : not_shared(path, offset, error);
+  }
+  const rk_text application = info.store.application_id, recording = info.store.recording_id;
+  if (info.store.kind != RK_STORE_RECORDING || application.data == NULL || recording.data == NULL) {
+    return RK_OK;
+  }
+  *found = info.has_recording && rk_seal_verify(frame->data, frame->size);
+  if (info.has_recording && !*found) {
+    return not_shared(path, offset, error); /* damaged */
+  }
+  if (*found || identity->application_id == NULL) {
+    if (has_nul(application) || has_nul(recording)) {
+      return not_shared(path, offset, error);
+    }
+    free(identity->application_id);
+    free(identity->recording_id);
+    identity->application_id = strndup(application.data, application.size);
+    identity->recording_id = strndup(recording.data, recording.size);
+    if (identity->application_id == NULL || identity->recording_id == NULL) {
+      return no_memory(error);
+    }
+  }
+  if (*found) {
+    identity->clock_offset = info.recording.clock_offset;
+    const size_t size = info.recording.boot_id.size;
+    if (size < sizeof identity->boot_id) {
+      memcpy(identity->boot_id, info.recording.boot_id.data, size);
+      identity->boot_id[size] = '\0';
+    }
+  }
+  return RK_OK;
+}
+
+/* Whether the frame at [offset, offset + size) has a seal, sound or not. */
+static rk_status look_for_seal(int fd, const char *path, uint64_t offset, uint64_t size, bool *sealed, rk_error *error)
+{
+  uint8_t block[RK_SEAL_SIZE];
+  rk_seal seal;
+  *sealed = false;
+  if (size < RK_FRAME_HEADER_SIZE + sizeof block) {
+    return RK_OK;
+  }
+  const rk_status status = rk_read_at(fd, block, sizeof block, offset + size - sizeof block);
+  if (status != RK_OK) {
+    return cannot_read(path, status, error);
+  }
+  *sealed = rk_seal_decode(block, &seal) != RK_END;
+  return RK_OK;
+}
+
+/* Whether the file's last [offset, size) may be the torn beginning of a frame that was to make it a shared one. */
+static rk_status check_torn(int fd, const char *path, uint64_t offset, uint64_t size, rk_error *error)
+{
+  const uint64_t left = size - offset;
+  uint8_t *bytes = left > TORN_MAX ? NULL : malloc((size_t)left);
+  if (bytes == NULL) {
+    return left > TORN_MAX ? not_shared(path, offset, error) : no_memory(error);
+  }
+  rk_status status = rk_read_at(fd, bytes, (size_t)left, offset);
+  if (status != RK_OK) {
+    status = cannot_read(path, status, error);
+  } else {
+    bool zeros = true;
+    for (uint64_t i = 0; i < left && zeros; i++) {
+      zeros = bytes[i] == 0;
+    }
+    static const uint8_t begun[8] = {RK_FRAME_SET_STORE_INFO};
+    if (!zeros && memcmp(bytes, begun, left < sizeof begun ? (size_t)left : sizeof begun) != 0) {
+      status = not_shared(path, offset, error);
+    }
+  }
+  free(bytes);
+  return status;
+}
+
+/* Walks the frames up to the recording record's, which is the first in what rrdkit made. */
+static rk_status walk(int fd, const char *path, uint64_t size, rk_identity *identity, rk_buffer *frame, rk_error *error)
+{
+  const uint64_t end = identity->finished ? identity->end_frame : size;
+  uint64_t offset = RK_STREAM_HEADER_SIZE;
+  while (offset < end) {
+    uint8_t bytes[RK_FRAME_HEADER_SIZE];
+    rk_frame_header header;
+    if (end - offset < sizeof bytes) {
+      break;
+    }
+    rk_status status = rk_read_at(fd, bytes, sizeof bytes, offset);
+    if (status != RK_OK) {
+      return cannot_read(path, status, error);
+    }
+    if (!rk_frame_header_decode(bytes, &header)) {
+      return not_shared(path, offset, error);
+    }
+    if (header.kind == RK_FRAME_END || header.size > end - offset - sizeof bytes) {
+      break;
+    }
+    const uint64_t frame_size = sizeof bytes + header.size;
+    if (header.kind == RK_FRAME_SET_STORE_INFO) {
+      bool found = false;
+      rk_buffer_reset(frame);
+      uint8_t *whole = header.size > STORE_INFO_MAX ? NULL : rk_buffer_extend(frame, (size_t)frame_size);
+      if (whole == NULL) {
+        return header.size > STORE_INFO_MAX ? not_shared(path, offset, error) : no_memory(error);
+      }
+      status = rk_read_at(fd, whole, (size_t)frame_size, offset);
+      if (status != RK_OK) {
+        return cannot_read(path, status, error);
+      }
+      status = take_store_info(frame, offset, path, identity, &found, error);
+      if (status != RK_OK) {
+        return status;
+      }
+      if (found) {
+        identity->shared = true;
+        identity->floor = offset + frame_size;
+        return RK_OK;
+      }
+    }
+    bool sealed;
+    status = look_for_seal(fd, path, offset, frame_size, &sealed, error);
+    if (status != RK_OK || sealed) { /* no seal stands before the recording record's, unless that is damaged */
+      return status != RK_OK ? status : not_shared(path, offset, error);
+    }
+    offset += frame_size;
+  }
+  identity->floor = offset;
+  if (identity->application_id == NULL) {
+    return not_shared(path, offset, error);
+  }
+  identity->torn = offset < end;
+  return identity->torn ? check_torn(fd, path, offset, end, error) : RK_OK;
+}
+
+rk_status rk_identify(int fd, const char *path, uint64_t size, rk_identity *identity, rk_error *error)
+{
+  *identity = (rk_identity){0};
+  uint8_t bytes[RK_STREAM_HEADER_SIZE];
+  if (size == 0) {
+    return rk_fail(error, RK_ERR_NOT_RRD, 0, "%.100s exists and is empty", path);
+  }
+  if (size < sizeof bytes) {
+    return rk_fail(error, RK_ERR_NOT_RRD, size, "%.100s is not a Rerun recording", path);
+  }
+  rk_status status = rk_read_at(fd, bytes, sizeof bytes, 0);
+  if (status != RK_OK) {
+    return cannot_read(path, status, error);
+  }
+  rk_stream_header header;
+  status = rk_stream_header_decode(bytes, &header, error);
+  status = status != RK_OK ? status : read_footer(fd, path, size, identity, error);
+  if (status != RK_OK) {
+    return status;
+  }
+  rk_buffer frame = {0};
+  status = walk(fd, path, size, identity, &frame, error);
+  rk_buffer_free(&frame);
+  return status;
+}
