@@ -251,7 +251,8 @@ static void end_hanging(run *r)
     snprintf(path, sizeof path, "/proc/%d/exe", (int)pid);
     char target[8];
     if (pid > 0 && readlink(path, target, sizeof target) > 0) { /* neither gone nor a zombie */
-      fprintf(stderr, "log_chaos: process %d (number %u) does not end:\n", (int)pid, number);
+      fprintf(stderr, "log_chaos: process %d (number %u, ending by %s) does not end:\n", (int)pid, number,
+              chaos_end_names[atomic_load(&r->round->truth->processes[number].ending)]);
       show_threads(pid);
       kill(pid, SIGKILL);
       r->mistakes++;

@@ -4,6 +4,7 @@
 import collections
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -86,6 +87,18 @@ with tempfile.TemporaryDirectory() as directory:
             and boxes[0]["components"]["Boxes2D:centers"] == [[100 * number, 0]],
             f"task {number}: its labelled box",
         )
+
+    check(not os.path.exists(path + ".spool"), "the spool is gone")
+
+    path = os.path.join(directory, "daemon.rrd")
+    accepted = int(re.fullmatch(r"the thread was cut off after (\d+) beats\n", run("example-daemon", path)).group(1))
+    data = rows(path)
+    beats, work = of(data, "/daemon/heartbeat"), of(data, "/daemon/work")
+    # The thread may be cut off after its row was accepted and before it could say so.
+    check(accepted > 20 and len(beats) in (accepted, accepted + 1), f"{len(beats)} beats, of {accepted} known to be accepted")
+    check([row["timelines"]["beat"] for row in beats] == list(range(len(beats))), "each beat once, in order")
+    check(len(work) == 10 and len({row["writer"]["pid"] for row in beats + work}) == 1, "one process, ten steps of work")
+    check(not os.path.exists(path + ".spool"), "the spool is gone")
 
     path = os.path.join(directory, "pool.rrd")
     check(run("example-pool", path) == "128 workers logged 2000 of 2000 jobs\n", "the pool finished every job")
