@@ -136,7 +136,7 @@ static void recording_destroy(rk_recording *recording)
   rk_buffer_free(&recording->set_aside);
   free(recording->path);
   free(recording->spool_directory);
-  free(recording->definitions_path);
+  rk_spool_leave(recording);
   free(recording->application_id);
   free(recording->recording_id);
   free(recording);
@@ -177,6 +177,7 @@ static rk_status open_recording(const char *path, const rk_recording_options *op
   recording->fd = -1;
   recording->tail.repair_fd = -1;
   recording->definitions_fd = recording->adopt_fd = -1;
+  recording->spool_fd = -1;
   recording->references = 1;
   pthread_mutex_init(&recording->close_mutex, NULL);
   pthread_mutex_init(&recording->mutex, NULL);

@@ -20,36 +20,20 @@ static rk_text text_of(const char *text)
   return (rk_text){.data = text, .size = text == NULL ? 0 : strlen(text)};
 }
 
-/* "<directory>/<recording hash>-<process identity><suffix>": the hash lets recordings share a directory. */
-static char *file_path(const rk_recording *recording, const char *suffix)
+#define NAME_SIZE 64
+
+/* "<recording hash>-<process identity><suffix>": the hash lets recordings share a directory. */
+static void file_name(const rk_recording *recording, const char *suffix, char out[NAME_SIZE])
 {
-  char *path = NULL;
-  return asprintf(&path, "%s/%016llx-%016llx%s", recording->spool_directory, (unsigned long long)recording->hash,
-                  (unsigned long long)recording->identity, suffix) < 0
-             ? NULL
-             : path;
+  snprintf(out, NAME_SIZE, "%016llx-%016llx%s", (unsigned long long)recording->hash,
+           (unsigned long long)recording->identity, suffix);
 }
 
-static char *ring_path(const rk_recording *recording, uint32_t number)
+static void ring_name(const rk_recording *recording, uint32_t number, char out[NAME_SIZE])
 {
-  char suffix[32];
+  char suffix[24];
   snprintf(suffix, sizeof suffix, "-%u.ring", (unsigned)number);
-  return file_path(recording, suffix);
-}
-
-/* Opens a new file in the spool directory, which a parting participant may be removing at the same time. */
-static int create_file(const rk_recording *recording, const char *path, int flags)
-{
-  for (int attempt = 0; attempt < 100; attempt++) {
-    const int fd = open(path, flags | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd >= 0 || errno != ENOENT) {
-      return fd;
-    }
-    if (mkdir(recording->spool_directory, 0777) != 0 && errno != EEXIST) {
-      return -1;
-    }
-  }
-  return -1;
+  file_name(recording, suffix, out);
 }
 
 /* ---- Definitions ---- */
@@ -191,7 +175,7 @@ static void encode_all(const rk_recording *recording, const rk_text *ids, rk_buf
 
 /* Takes the lock of the definitions file just made. RK_END: somebody who adopts saw it without lock, took it for a dead
  * process' and removes it. */
-static rk_status lock_definitions(const rk_recording *recording, int fd, const char *path, rk_error *error)
+static rk_status lock_definitions(const rk_recording *recording, int fd, const char *name, rk_error *error)
 {
   struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
   struct stat made, named;
@@ -200,7 +184,8 @@ static rk_status lock_definitions(const rk_recording *recording, int fd, const c
                ? RK_END
                : rk_fail_errno(error, errno, "cannot lock a spool in %.100s", recording->spool_directory);
   }
-  return fstat(fd, &made) == 0 && stat(path, &named) == 0 && made.st_dev == named.st_dev && made.st_ino == named.st_ino
+  return fstat(fd, &made) == 0 && fstatat(recording->spool_fd, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+                 made.st_dev == named.st_dev && made.st_ino == named.st_ino
              ? RK_OK
              : RK_END;
 }
@@ -217,15 +202,17 @@ static rk_status make_definitions(rk_recording *recording, rk_error *error)
   rk_buffer_append(&ids, recording->recording_id, strlen(recording->recording_id));
   const rk_text ids_text = {.data = (const char *)ids.data, .size = ids.size};
   encode_all(recording, &ids_text, &bytes);
-  char *path = ids.failed || bytes.failed ? NULL : file_path(recording, ".defs");
+  const bool failed = ids.failed || bytes.failed;
   rk_buffer_free(&ids);
-  if (path == NULL) {
+  if (failed) {
     rk_buffer_free(&bytes);
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for the spool");
   }
-  const int fd = create_file(recording, path, O_RDWR | O_APPEND);
-  status = fd < 0 ? rk_fail_errno(error, errno, "cannot make a spool in %.100s", recording->spool_directory)
-                  : lock_definitions(recording, fd, path, error);
+  char name[NAME_SIZE];
+  file_name(recording, ".defs", name);
+  int fd;
+  status = rk_spool_enter(recording, name, O_RDWR | O_APPEND, &fd, error);
+  status = status != RK_OK ? status : lock_definitions(recording, fd, name, error);
   if (status == RK_OK) {
     recording->definitions_fd = fd;
     recording->definitions_size = 0;
@@ -234,16 +221,12 @@ static rk_status make_definitions(rk_recording *recording, rk_error *error)
   rk_buffer_free(&bytes);
   if (status != RK_OK) {
     if (fd >= 0) {
-      unlink(path);
+      unlinkat(recording->spool_fd, name, 0);
       close(fd);
     }
     recording->definitions_fd = -1;
-    free(path);
-    return status;
   }
-  free(recording->definitions_path);
-  recording->definitions_path = path;
-  return RK_OK;
+  return status;
 }
 
 rk_status rk_spool_start(rk_recording *recording, rk_error *error)
@@ -262,18 +245,18 @@ void rk_spool_end(rk_recording *recording, bool keep)
   if (recording->definitions_fd < 0) {
     return;
   }
+  char name[NAME_SIZE];
   for (uint32_t i = 0; !keep && i < recording->ring_count; i++) {
-    char *path = ring_path(recording, i);
-    if (path != NULL) {
-      unlink(path);
-      free(path);
-    }
+    ring_name(recording, i, name);
+    unlinkat(recording->spool_fd, name, 0);
   }
   if (!keep) {
-    unlink(recording->definitions_path); /* last: while it is there, it tells whose the rings are */
+    file_name(recording, ".defs", name);
+    unlinkat(recording->spool_fd, name, 0); /* last: while it is there, it tells whose the rings are */
   }
   close(recording->definitions_fd);
   recording->definitions_fd = -1;
+  rk_spool_leave(recording);
   if (!keep && recording->spool_is_ours) {
     rmdir(recording->spool_directory);
   }
@@ -304,15 +287,14 @@ static rk_status populate(int fd, uint8_t *map, size_t size)
 rk_ring *rk_ring_create(rk_recording *recording, uint32_t number, rk_error *error)
 {
   rk_ring *ring = calloc(1, sizeof *ring);
-  char *path = ring_path(recording, number);
-  if (ring == NULL || path == NULL) {
-    free(ring);
-    free(path);
+  if (ring == NULL) {
     rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a ring");
     return NULL;
   }
   const size_t map_size = RK_RING_HEADER_SIZE + recording->ring_size;
-  const int fd = create_file(recording, path, O_RDWR);
+  char name[NAME_SIZE];
+  ring_name(recording, number, name);
+  const int fd = rk_spool_create(recording, name, O_RDWR);
   int failed = fd < 0 ? errno : posix_fallocate(fd, 0, (off_t)map_size);
   uint8_t *map = MAP_FAILED;
   if (failed == 0) {
@@ -328,7 +310,7 @@ rk_ring *rk_ring_create(rk_recording *recording, uint32_t number, rk_error *erro
       munmap(map, map_size);
     }
     if (fd >= 0) {
-      unlink(path);
+      unlinkat(recording->spool_fd, name, 0);
     }
     free(ring);
     ring = NULL;
@@ -349,7 +331,6 @@ rk_ring *rk_ring_create(rk_recording *recording, uint32_t number, rk_error *erro
   if (fd >= 0) {
     close(fd); /* the mapping keeps the file */
   }
-  free(path);
   return ring;
 }
 

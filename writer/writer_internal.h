@@ -160,7 +160,7 @@ struct rk_recording {
   rk_pointers threads, rings;
   uint32_t ring_count; /* numbers given out */
   int definitions_fd;  /* -1 until the first ring; holds this process's lock */
-  char *definitions_path;
+  int spool_fd;        /* the directory; -1 until the first ring */
   uint64_t definitions_size;
   uint64_t identity;     /* of this process in the spool; random */
   rk_scratch *scratches; /* free ones */
@@ -242,6 +242,14 @@ rk_status rk_finish_append(rk_recording *recording, rk_error *error);
 
 /* ---- registry.c; all with the recording's mutex held ---- */
 rk_entity *rk_entity_intern(rk_recording *recording, const char *normal_path, rk_error *error);
+
+/* ---- spool_directory.c ---- */
+/* Opens the spool's directory, which is made if need be, and makes the file `name` in it. The recording's mutex is
+ * held. */
+rk_status rk_spool_enter(rk_recording *recording, const char *name, int flags, int *fd, rk_error *error);
+void rk_spool_leave(rk_recording *recording);
+/* A new file in the directory that was entered, with the recording's mode and group. -1: errno. */
+int rk_spool_create(const rk_recording *recording, const char *name, int flags);
 
 /* ---- spool_file.c ---- */
 /* Makes the directory and this process's definitions file, and writes what is defined so far. Mutex held. */

@@ -59,9 +59,12 @@ typedef struct rk_recording_options {
   const char *name;         /* RecordingInfo:name, written by the creator; NULL: none */
   rk_compression compression;
   size_t ring_size; /* bytes per thread, rounded up to a power of two; 0: RRDKIT_RING_SIZE or 1 MiB; 64 KiB to 1 GiB */
-  int64_t flush_age_ns;        /* no accepted row waits longer for its append; 0: 1 s */
-  const char *spool_directory; /* NULL: RRDKIT_SPOOL_DIR or "<path>.spool" beside the recording */
-  uint32_t file_mode;          /* permission bits of a created recording before umask; 0: 0666 */
+  int64_t flush_age_ns; /* no accepted row waits longer for its append; 0: 1 s */
+  /* NULL: RRDKIT_SPOOL_DIR or "<path>.spool" beside the recording. May be on another file system (tmpfs, say: then rows
+   * do not survive a reboot). Made if only its last part is missing, with the recording's mode and group; the files in
+   * it get these too, so that who may append to a recording may bring in the rows of those who died. */
+  const char *spool_directory;
+  uint32_t file_mode; /* permission bits of a created recording before umask; 0: 0666 */
   rk_full_policy on_full;
   int64_t block_timeout_ns; /* for RK_FULL_BLOCK; 0: 5 s; negative: for ever */
   int64_t sync_interval_ns; /* the background thread calls fdatasync so often while rows come; 0: never */
