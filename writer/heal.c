@@ -44,7 +44,7 @@ rk_status rk_heal_open(rk_recording *recording, rk_error *error)
       return rk_fail_errno(error, errno, "cannot open %.100s a second time", recording->path);
     }
   }
-  recording->tail = (rk_tail){.repair_fd = fd, .walked = RK_STREAM_HEADER_SIZE};
+  recording->tail = (rk_tail){.repair_fd = fd, .walked = RK_STREAM_HEADER_SIZE, .last = -1};
   return RK_OK;
 }
 
@@ -352,6 +352,7 @@ bool rk_heal_walk(rk_recording *recording, size_t frames)
   const off_t limit = lseek(tail->repair_fd, 0, SEEK_END);
   uint8_t bytes[RK_FRAME_HEADER_SIZE], seal[RK_SEAL_SIZE + RK_FRAME_HEADER_SIZE];
   bool has_header = false;
+  off_t bad = -1; /* begins a frame whose hash is wrong */
   if (tail->walked == tail->stuck_at && limit == tail->stuck_limit) {
     return true;
   }
@@ -359,7 +360,7 @@ bool rk_heal_walk(rk_recording *recording, size_t frames)
     const off_t at = tail->walked;
     rk_frame_header header;
     uint64_t frame_size;
-    bool sound = (has_header || read_at(recording, bytes, sizeof bytes, at)) &&
+    bool sound = at != bad && (has_header || read_at(recording, bytes, sizeof bytes, at)) &&
                  rk_frame_header_decode(bytes, &header) && header.kind != RK_FRAME_END &&
                  header.size <= (uint64_t)(limit - at) && sizeof bytes <= (uint64_t)(limit - at) - header.size;
     has_header = false;
@@ -373,6 +374,7 @@ bool rk_heal_walk(rk_recording *recording, size_t frames)
       sound = sealed || !tail->walked_sealed;
       tail->walked_sealed = tail->walked_sealed || sealed;
       if (sound) {
+        tail->last = sealed ? at : -1;
         tail->walked = end;
         if (sealed && more) {
           memcpy(bytes, seal + RK_SEAL_SIZE, sizeof bytes);
@@ -380,6 +382,17 @@ bool rk_heal_walk(rk_recording *recording, size_t frames)
         }
         continue;
       }
+    }
+    /* A frame torn within its hash passes for sound, its hash being the beginning of what follows. */
+    if (tail->last >= 0) {
+      uint8_t block[RK_SEAL_SIZE];
+      if (!read_at(recording, block, sizeof block, at - RK_SEAL_SIZE) || frame_before(recording, block, at) < 0) {
+        const off_t inside = next_sound(recording, tail->last, limit);
+        bad = inside >= 0 && inside < at ? tail->last : -1;
+        tail->walked = bad >= 0 ? bad : at;
+      }
+      tail->last = -1;
+      continue;
     }
     const off_t next = next_sound(recording, at, limit);
     int failed = 0;

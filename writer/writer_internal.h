@@ -120,6 +120,7 @@ typedef struct rk_tail {
   bool no_reservation;
   off_t limit;  /* RLIMIT_FSIZE at the last look; INT64_MAX: none */
   off_t walked; /* frames lead up to here */
+  off_t last;   /* where the last of them begins, if it is sealed but its hash was not checked; else -1 */
   bool walked_sealed;
   off_t stuck_at, stuck_limit; /* nothing could be healed there while the file was so long */
 } rk_tail;

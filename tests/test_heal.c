@@ -1,0 +1,421 @@
+/* Torn records: whatever a dead writer left of its record, the next append or the walk leaves a file that opens to its
+ * end, with every whole frame in it once. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "appended.h"
+#include "rrdkit/rrdkit.h"
+#include "writer/heal.h"
+#include "writer/writer_internal.h"
+
+#define LONG_ID                                                                                                        \
+  "a-very-long-identifier-of-180-characters-0123456789-0123456789-0123456789-0123456789-0123456789-0123456789-"        \
+  "0123456789-0123456789-0123456789-0123456789-0123456789-0123456789-0123456"
+
+typedef struct bytes {
+  uint8_t *data;
+  size_t size;
+} bytes;
+
+static bytes read_file(const char *path)
+{
+  const int fd = open(path, O_RDONLY);
+  struct stat info;
+  assert_true(fd >= 0 && fstat(fd, &info) == 0);
+  bytes b = {.data = malloc((size_t)info.st_size), .size = (size_t)info.st_size};
+  assert_int_equal(read(fd, b.data, b.size), b.size);
+  close(fd);
+  return b;
+}
+
+static void append_bytes(const char *path, const uint8_t *data, size_t size)
+{
+  const int fd = open(path, O_WRONLY | O_APPEND);
+  assert_int_equal(write(fd, data, size), size);
+  close(fd);
+}
+
+static rk_recording *open_one(const char *path, const char *id)
+{
+  rk_recording *recording = NULL;
+  rk_error error = {0};
+  if (rk_recording_open(path,
+                        &(rk_recording_options){.application_id = "heal",
+                                                .recording_id = id,
+                                                .compression = RK_COMPRESSION_NONE,
+                                                .ring_size = 65536,
+                                                .flush_age_ns = 3600000000000},
+                        &recording, &error) != RK_OK) {
+    fail_msg("%s", error.message);
+  }
+  return recording;
+}
+
+static void log_rows(rk_recording *recording, const char *entity, unsigned count)
+{
+  const rk_component *component = rk_component_at(recording, "heal:blob", "+l(!:C)", NULL, NULL);
+  uint8_t blob[700];
+  for (unsigned i = 0; i < count; i++) {
+    memset(blob, (int)i, sizeof blob);
+    const rk_span span = {.data = blob, .count = sizeof blob};
+    assert_int_equal(rk_log(recording, rk_entity_at(recording, entity),
+                            &(rk_cell){.component = component, .count = 1, .values = &span}, 1),
+                     RK_OK);
+  }
+}
+
+/* A record of three chunks and a writer record, of another writer of the recording `id`. */
+static bytes make_record(const char *directory, const char *id, unsigned rows)
+{
+  char path[256];
+  snprintf(path, sizeof path, "%s/template.rrd", directory);
+  rk_recording *recording = open_one(path, id);
+  assert_int_equal(rk_recording_flush(recording), RK_OK);
+  struct stat info;
+  assert_int_equal(stat(path, &info), 0);
+  rk_recording *other = open_one(path, id); /* a writer of its own */
+  log_rows(other, "torn/a", rows);
+  log_rows(other, "torn/b", rows);
+  log_rows(other, "torn/c", rows);
+  assert_int_equal(rk_recording_flush(other), RK_OK);
+  bytes all = read_file(path);
+  memmove(all.data, all.data + info.st_size, all.size - (size_t)info.st_size);
+  all.size -= (size_t)info.st_size;
+  rk_recording_free(other);
+  rk_recording_free(recording);
+  assert_int_equal(unlink(path), 0);
+  return all;
+}
+
+/* How many rows the whole frames of the first `size` bytes of a record have. */
+static size_t whole_rows(const bytes *record, size_t size)
+{
+  size_t rows = 0;
+  for (size_t at = 0; at + RK_FRAME_HEADER_SIZE <= size;) {
+    rk_frame_header header;
+    assert_true(rk_frame_header_decode(record->data + at, &header));
+    at += RK_FRAME_HEADER_SIZE + (size_t)header.size;
+    if (at > size) {
+      break;
+    }
+    rk_seal seal;
+    assert_int_equal(rk_seal_decode(record->data + at - RK_SEAL_SIZE, &seal), RK_OK);
+    rows += seal.row_count;
+  }
+  return rows;
+}
+
+typedef struct walked {
+  size_t rows, fillers;
+} walked;
+
+/* As a stock decoder goes: by frame headers alone, to the end. Every frame must be sealed and sound, and the file end
+ * aligned. */
+static walked walk_file(const char *path)
+{
+  const bytes b = read_file(path);
+  walked w = {0};
+  for (size_t at = RK_STREAM_HEADER_SIZE; at < b.size;) {
+    rk_frame_header header;
+    assert_true(b.size - at >= RK_FRAME_HEADER_SIZE);
+    assert_true(rk_frame_header_decode(b.data + at, &header));
+    assert_int_not_equal(header.kind, RK_FRAME_END);
+    assert_true(header.size <= b.size - at - RK_FRAME_HEADER_SIZE);
+    const size_t size = RK_FRAME_HEADER_SIZE + (size_t)header.size;
+    if (!rk_seal_verify(b.data + at, size)) {
+      fail_msg("no sound frame at %zu of %zu", at, b.size);
+    }
+    rk_seal seal;
+    assert_int_equal(rk_seal_decode(b.data + at + size - RK_SEAL_SIZE, &seal), RK_OK);
+    if (header.kind == RK_FRAME_SET_STORE_INFO) {
+      rk_store_info info;
+      assert_int_equal(rk_store_info_decode(b.data + at + RK_FRAME_HEADER_SIZE, (size_t)header.size, &info, NULL),
+                       RK_OK);
+    }
+    w.rows += seal.row_count;
+    w.fillers += (seal.flags & RK_SEAL_FILLER) != 0;
+    at += size;
+  }
+  assert_int_equal(b.size % RK_FRAME_ALIGNMENT, 0);
+  free(b.data);
+  return w;
+}
+
+static void count_loss(void *context, const rk_loss *loss)
+{
+  print_message("%s:%llu+%llu %s\n", loss->input, (unsigned long long)loss->offset, (unsigned long long)loss->length,
+                loss->reason);
+  ++*(unsigned *)context;
+}
+
+static size_t read_rows(const char *path)
+{
+  unsigned losses = 0;
+  rk_reader *reader = NULL;
+  const rk_row *row;
+  size_t rows = 0;
+  rk_error error;
+  assert_int_equal(rk_reader_open(&(rk_reader_options){.on_loss = count_loss, .context = &losses}, &reader, &error),
+                   RK_OK);
+  assert_int_equal(rk_reader_add(reader, path, &error), RK_OK);
+  while (rk_reader_next(reader, &row) == RK_OK) {
+    rows += !row->is_static;
+  }
+  rk_reader_stats stats;
+  rk_reader_get_stats(reader, &stats);
+  rows += stats.duplicate_rows; /* the same torn record stands there more than once */
+  rk_reader_free(reader);
+  assert_int_equal(losses, 0);
+  return rows;
+}
+
+static bool interesting(const bytes *record, size_t size, size_t tiny)
+{
+  if (size <= tiny || size % RK_FRAME_ALIGNMENT == 0 || size % 4096 == 0 || size % 997 == 0) {
+    return true;
+  }
+  for (size_t at = 0; at < record->size;) { /* about each frame's edge */
+    if (size + 2 >= at && size <= at + 150 && size % 7 == 0) {
+      return true;
+    }
+    at += RK_FRAME_HEADER_SIZE + (size_t)rk_load_u64(record->data + at + 8);
+  }
+  return false;
+}
+
+/* The next append heals what lies before it, wherever the record was torn. */
+static void before_own(const scene *s, const char *id, size_t tiny)
+{
+  const bytes record = make_record(s->directory, id, 4);
+  rk_recording *keeper = open_one(s->path, id), *own = open_one(s->path, id);
+  assert_int_equal(rk_recording_flush(keeper), RK_OK);
+  size_t tears = 0, rows = 0, whole = 0;
+  for (size_t size = 1; size < record.size; size++) {
+    if (!interesting(&record, size, tiny)) {
+      continue;
+    }
+    append_bytes(s->path, record.data, size);
+    log_rows(own, "own", 1);
+    assert_int_equal(rk_recording_flush(own), RK_OK);
+    rows++;
+    whole += whole_rows(&record, size);
+    if (++tears % 16 == 0) {
+      assert_int_equal(walk_file(s->path).rows, rows + 1 + whole); /* and the keeper's start time */
+    }
+    if (tears % 128 == 0) { /* a new file, before this one is long */
+      rk_recording_stats stats;
+      rk_recording_get_stats(own, &stats);
+      assert_int_equal(stats.rows_accepted, rows);
+      assert_int_equal(stats.rows_appended, rows);
+      assert_in_range(stats.heals, 120, 128); /* some tears are at a frame's end */
+      rk_recording_free(own);
+      rk_recording_free(keeper);
+      assert_int_equal(unlink(s->path), 0);
+      keeper = open_one(s->path, id);
+      own = open_one(s->path, id);
+      assert_int_equal(rk_recording_flush(keeper), RK_OK);
+      rows = whole = 0;
+    }
+  }
+  assert_true(tears > tiny);
+  log_rows(own, "own", 1);
+  assert_int_equal(rk_recording_close(own), RK_OK);
+  rk_recording_free(own);
+  rk_recording_free(keeper);
+  assert_int_equal(walk_file(s->path).rows, rows + 2 + whole);
+  assert_int_equal(unlink(s->path), 0);
+  free(record.data);
+}
+
+static void test_before_own(void **state)
+{
+  before_own(*state, "run-1", 700);
+}
+
+static void test_before_own_long_ids(void **state)
+{
+  before_own(*state, LONG_ID, 700);
+}
+
+/* A gap before another's record, whose writer died before it could heal: the walk finds it. */
+static void test_walk(void **state)
+{
+  const scene *s = *state;
+  const bytes record = make_record(s->directory, "run-1", 4);
+  size_t tears = 0, rows = 1;
+  rk_recording *keeper = open_one(s->path, "run-1"), *own = open_one(s->path, "run-1");
+  assert_int_equal(rk_recording_flush(keeper), RK_OK);
+  for (size_t size = 1; size < record.size; size++) {
+    if (!interesting(&record, size, 400)) {
+      continue;
+    }
+    const bytes good = make_record(s->directory, "run-1", 1); /* other bytes each time */
+    struct stat before, after;
+    append_bytes(s->path, record.data, size);
+    assert_int_equal(stat(s->path, &before), 0);
+    assert_true(rk_heal_walk(own, SIZE_MAX)); /* may still grow: left alone */
+    assert_int_equal(stat(s->path, &after), 0);
+    assert_int_equal(before.st_size, after.st_size);
+    append_bytes(s->path, good.data, good.size);
+    assert_true(rk_heal_walk(own, SIZE_MAX));
+    log_rows(own, "own", 1); /* ends aligned again, whatever the others did */
+    assert_int_equal(rk_recording_flush(own), RK_OK);
+    rows += whole_rows(&record, size) + whole_rows(&good, good.size) + 1;
+    free(good.data);
+    assert_int_equal(walk_file(s->path).rows, rows);
+    if (++tears % 32 == 0) {
+      assert_int_equal(read_rows(s->path), rows - 1);
+      rk_recording_free(own);
+      rk_recording_free(keeper);
+      assert_int_equal(unlink(s->path), 0);
+      keeper = open_one(s->path, "run-1");
+      own = open_one(s->path, "run-1");
+      assert_int_equal(rk_recording_flush(keeper), RK_OK);
+      rows = 1;
+    }
+  }
+  rk_recording_free(own);
+  rk_recording_free(keeper);
+  free(record.data);
+}
+
+/* The copy of a frame that had to move is made once, though its mover died before it covered the gap. */
+static void test_moved_before(void **state)
+{
+  const scene *s = *state;
+  const bytes good = make_record(s->directory, "run-1", 2);
+  rk_recording *keeper = open_one(s->path, "run-1");
+  assert_int_equal(rk_recording_flush(keeper), RK_OK);
+  append_bytes(s->path, good.data, 10);
+  append_bytes(s->path, good.data, good.size);
+  append_bytes(s->path, good.data, RK_FRAME_HEADER_SIZE + (size_t)rk_load_u64(good.data + 8));
+  const bytes before = read_file(s->path);
+  assert_true(rk_heal_walk(keeper, SIZE_MAX));
+  assert_true(rk_heal_walk(keeper, SIZE_MAX));
+  const bytes after = read_file(s->path);
+  assert_int_equal(before.size, after.size);
+  log_rows(keeper, "own", 1);
+  assert_int_equal(rk_recording_flush(keeper), RK_OK);
+  assert_int_equal(walk_file(s->path).rows, 2 + whole_rows(&good, good.size));
+  rk_recording_free(keeper);
+  free(before.data);
+  free(after.data);
+  free(good.data);
+}
+
+/* Healers race over the same gaps. */
+typedef struct racer {
+  rk_recording *recording;
+  atomic_int *go;
+} racer;
+
+static void *race(void *argument)
+{
+  racer *self = argument;
+  while (atomic_load(self->go) == 0) {
+  }
+  for (int i = 0; i < 50; i++) {
+    rk_heal_walk(self->recording, SIZE_MAX);
+  }
+  return NULL;
+}
+
+static void test_race(void **state)
+{
+  const scene *s = *state;
+  const bytes record = make_record(s->directory, "run-1", 4), good = make_record(s->directory, "run-1", 1);
+  for (int round = 0; round < 30; round++) {
+    enum { RACERS = 3 };
+    rk_recording *recordings[RACERS];
+    for (int i = 0; i < RACERS; i++) {
+      recordings[i] = open_one(s->path, "run-1");
+    }
+    assert_int_equal(rk_recording_flush(recordings[0]), RK_OK);
+    size_t rows = 1;
+    for (size_t gap = 0; gap < 8; gap++) {
+      const size_t size = gap % 2 == 0 ? 128 * (1 + gap) : 4096 + 128 * (gap + (size_t)round);
+      append_bytes(s->path, record.data, size < record.size ? size : 4096);
+      append_bytes(s->path, good.data, good.size);
+      rows += whole_rows(&record, size < record.size ? size : 4096) + whole_rows(&good, good.size);
+    }
+    pthread_t threads[RACERS];
+    racer racers[RACERS];
+    atomic_int go = 0;
+    for (int i = 0; i < RACERS; i++) {
+      racers[i] = (racer){.recording = recordings[i], .go = &go};
+      assert_int_equal(pthread_create(&threads[i], NULL, race, &racers[i]), 0);
+    }
+    atomic_store(&go, 1);
+    for (int i = 0; i < RACERS; i++) {
+      pthread_join(threads[i], NULL);
+    }
+    assert_true(rk_heal_walk(recordings[0], SIZE_MAX));
+    const walked w = walk_file(s->path);
+    /* The good records are the same bytes each time, so the frame that moves is found to be there later, but for the
+     * last: at most one copy is made. */
+    assert_true(w.rows <= rows);
+    assert_true(w.fillers >= 6); /* some tears are at a frame's end */
+    for (int i = 0; i < RACERS; i++) {
+      rk_recording_free(recordings[i]);
+    }
+    assert_int_equal(unlink(s->path), 0);
+  }
+  free(record.data);
+  free(good.data);
+}
+
+/* Fillers are a pure function, of every size, also beyond what one frame's padding can say. */
+static void test_fillers(void **state)
+{
+  const scene *s = *state;
+  rk_recording *recording = open_one(s->path, "run-1");
+  const size_t least = rk_filler_min(recording);
+  assert_true(least < 1024);
+  for (size_t size = least; size < least + 600; size++) {
+    rk_buffer a = {0}, b = {0};
+    rk_filler_encode(recording, 4096, size, &a);
+    usleep(0);
+    rk_filler_encode(recording, 4096, size, &b);
+    assert_int_equal(a.size, size);
+    assert_int_equal(b.size, size);
+    assert_memory_equal(a.data, b.data, size);
+    assert_true(rk_seal_verify(a.data, size));
+    rk_store_info info;
+    assert_int_equal(rk_store_info_decode(a.data + RK_FRAME_HEADER_SIZE, size - RK_FRAME_HEADER_SIZE, &info, NULL),
+                     RK_OK);
+    assert_false(info.has_writer || info.has_recording);
+    rk_buffer_free(&a);
+    rk_buffer_free(&b);
+  }
+  rk_recording *own = open_one(s->path, "run-1");
+  assert_int_equal(rk_recording_flush(recording), RK_OK);
+  struct stat info;
+  assert_int_equal(stat(s->path, &info), 0);
+  const off_t end = info.st_size + ((off_t)260 << 20) + 128;
+  const int fd = open(s->path, O_WRONLY);
+  assert_int_equal(pwrite(fd, "torn", 4, info.st_size), 4);
+  assert_int_equal(ftruncate(fd, end), 0);
+  close(fd);
+  assert_int_equal(rk_heal_fill(own, info.st_size, end), 0);
+  log_rows(own, "own", 1);
+  assert_int_equal(rk_recording_flush(own), RK_OK);
+  const walked w = walk_file(s->path);
+  assert_int_equal(w.rows, 2);
+  assert_true(w.fillers >= 3);
+  rk_recording_free(own);
+  rk_recording_free(recording);
+}
+
+int main(void)
+{
+#define IN_SCENE(test) cmocka_unit_test_setup_teardown(test, scene_begin, scene_end)
+  const struct CMUnitTest tests[] = {
+      IN_SCENE(test_before_own), IN_SCENE(test_before_own_long_ids),
+      IN_SCENE(test_walk),       IN_SCENE(test_moved_before),
+      IN_SCENE(test_race),       IN_SCENE(test_fillers),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
