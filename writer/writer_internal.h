@@ -26,7 +26,7 @@
 #define RK_FLUSH_AGE_DEFAULT     1000000000
 #define RK_RING_SIZE_DEFAULT     ((size_t)1 << 20)
 #define RK_BLOCK_TIMEOUT_DEFAULT 5000000000
-#define RK_CLOSE_WALK_FRAMES     ((size_t)1 << 16)
+#define RK_CLOSE_WALK_FRAMES     ((size_t)1 << 20)
 
 /* A growable list of pointers. */
 typedef struct rk_pointers {
