@@ -264,6 +264,7 @@ static rk_status judge_writer(rk_verifying *v, sequence *s, rk_error *error)
     s->judged = s->judged || s->entries[i]->numbered;
     s->live = s->live || s->entries[i]->input->live;
   }
+  v->report->judged_writer_count += s->judged;
   const rk_status status = judge_chunks(v, s, error);
   if (status) {
     return status;

@@ -226,6 +226,7 @@ typedef struct rk_verify_report {
   uint64_t unsealed_chunk_count;   /* of other software: without hash and number, so only decoding could judge them */
   uint64_t repeated_chunk_count, conflict_count;
   uint64_t writer_count, unknown_writer_count;
+  uint64_t judged_writer_count;                    /* of these, those whose sequence was judged */
   uint64_t missing_chunk_count, missing_row_count; /* known ones; a writer's last rows leave no trace when lost */
   uint64_t loss_count, lost_size, pending_size;    /* as in rk_reader_stats */
 } rk_verify_report;
