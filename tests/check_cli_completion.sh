@@ -29,7 +29,7 @@ expect $'tid:\nthread:' rrd-dump -w t
 expect '' rrd-dump -n ''
 expect $'run one.rrd\nlayout.rbl\nruns' rrd-dump ''
 expect $'run one.rrd\nruns' rrd-merge -o x run
-for tool in rrd-dump rrd-merge; do
+for tool in rrd-dump rrd-merge rrd-check; do
   for option in $("$tool" --help | grep -oE '^(  -[a-z], |      )--[a-z-]+=?' | grep -oE -- '--.*'); do
     COMP_WORDS=("$tool" "$option") COMP_CWORD=1 COMPREPLY=()
     _rrd_tools "$tool"
