@@ -205,6 +205,43 @@ static rk_status append_missing(orphan *o, const rk_drain_names *names, const rk
   return any && o->out.size > 0 ? flush_out(o, o->out.size, error) : RK_OK;
 }
 
+/* Whether all that the row names is defined. */
+static bool is_defined(const rk_drain_names *names, const rk_spool_row *row)
+{
+  if (names->entity(names->context, row->entity) == NULL ||
+      names->timelines(names->context, row->timeline_set, NULL) != (int)row->timeline_count) {
+    return false;
+  }
+  rk_spool_cell cell;
+  for (size_t position = 0; rk_spool_cell_next(row, &position, &cell);) {
+    rk_drain_component component;
+    if (!names->component(names->context, cell.component, &component)) {
+      return false;
+    }
+    const size_t each = rk_field_packed_size(component.item);
+    if (cell.form == RK_CELL_PACKED && (each == 0 || (uint64_t)cell.count * each != cell.size)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+/* Where the rows that can be read end: `end`, or before the first that is impossible, from which on nothing is taken.
+ */
+static uint64_t readable_end(const rk_row_source *source, const rk_drain_names *names, uint64_t end)
+{
+  uint64_t position = source->begin;
+  while (position < end) {
+    rk_spool_row row;
+    const rk_status status = rk_row_source_at(source, position, &row);
+    if (status == RK_ERR_CORRUPT || (status == RK_OK && !is_defined(names, &row))) {
+      return position;
+    }
+    position += row.size;
+  }
+  return position;
+}
+
 /* Adopts the rows of one pass and moves the tail on. RK_END: what follows cannot be read. */
 static rk_status adopt_pass(orphan *o, rk_error *error)
 {
@@ -222,19 +259,12 @@ static rk_status adopt_pass(orphan *o, rk_error *error)
     return status;
   }
   rk_row_source source = rk_row_source_memory(o->rows.data, window, begin, header->size);
-  uint64_t readable = rk_row_source_pass(&source, true);
-  if (resumed) { /* all of it, however much */
-    for (uint64_t before = begin; readable != before;) {
-      before = source.begin = readable;
-      readable = rk_row_source_pass(&source, true);
-    }
-    source.begin = begin;
-  }
+  const rk_drain_names names = rk_dictionary_names(&o->dictionary);
+  const uint64_t readable = readable_end(&source, &names, resumed ? source.end : rk_row_source_pass(&source, true));
   if (readable == begin) {
     return RK_END;
   }
   source.end = readable;
-  const rk_drain_names names = rk_dictionary_names(&o->dictionary);
   if (rk_drain_gather(&o->drain, &names, &source) != RK_OK) {
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to adopt rows");
   }
