@@ -7,11 +7,6 @@ install(TARGETS rrdkit EXPORT rrdkit
 install(DIRECTORY include/rrdkit TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
 if(rrdkit_tool_targets)
   install(TARGETS ${rrdkit_tool_targets} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-  # bash-completion loads the file that has the tool's name.
-  foreach(tool ${rrdkit_tool_targets})
-    install(FILES docs/man/${tool}.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-    install(FILES completions/rrd-tools.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME ${tool})
-  endforeach()
 endif()
 
 set(rrdkit_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/rrdkit)

@@ -217,7 +217,7 @@ typedef struct flat_cursor {
 } flat_cursor;
 
 /* The next `size` bytes and their padding; NULL when they are not there. */
-static const uint8_t *take(flat_cursor *cursor, size_t size)
+static RK_FAR const uint8_t *take(flat_cursor *cursor, size_t size)
 {
   if (size > cursor->left || rk_align_up(size, 8) > cursor->left) {
     return NULL;

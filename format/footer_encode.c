@@ -26,9 +26,26 @@ static RK_FAR void *take(sheet *s, size_t count, size_t size)
   return memory;
 }
 
-static RK_FAR rk_metadata pair_of(const char *key, const char *value)
+/* A field's metadata in the making. */
+typedef struct pairs {
+  rk_metadata list[8];
+  size_t count;
+} pairs;
+
+/* Nothing where the value is NULL. */
+static RK_FAR void add_pair(pairs *p, const char *key, const char *value)
 {
-  return (rk_metadata){.key = key, .value = value, .key_size = strlen(key), .value_size = strlen(value)};
+  if (value != NULL) {
+    p->list[p->count++] =
+        (rk_metadata){.key = key, .value = value, .key_size = strlen(key), .value_size = strlen(value)};
+  }
+}
+
+static void add_identity(pairs *p, const manifest_component *component)
+{
+  add_pair(p, "rerun:archetype", component->archetype);
+  add_pair(p, "rerun:component", component->name);
+  add_pair(p, "rerun:component_type", component->component_type);
 }
 
 /* The next column's field; its metadata keys must come sorted. NULL after a failure. */
@@ -43,13 +60,13 @@ static RK_FAR rk_field *add_field(sheet *s, const char *name, rk_type_id type, b
   return field;
 }
 
-static RK_FAR void set_metadata(sheet *s, rk_field *field, const rk_metadata *pairs, size_t count)
+static RK_FAR void set_metadata(sheet *s, rk_field *field, const pairs *p)
 {
-  rk_metadata *copy = take(s, count, sizeof *copy);
+  rk_metadata *copy = take(s, p->count, sizeof *copy);
   if (copy != NULL && field != NULL) {
-    memcpy(copy, pairs, count * sizeof *copy);
+    memcpy(copy, p->list, p->count * sizeof *copy);
     field->metadata = copy;
-    field->metadata_count = count;
+    field->metadata_count = p->count;
   }
 }
 
@@ -119,19 +136,12 @@ static const char *column_name(sheet *s, const char *timeline, const manifest_co
 
 static void describe_index(sheet *s, rk_field *field, const char *index, const manifest_component *component)
 {
-  rk_metadata pairs[4];
-  size_t count = 0;
-  if (component != NULL && component->archetype != NULL) {
-    pairs[count++] = pair_of("rerun:archetype", component->archetype);
-  }
+  pairs p = {.count = 0};
   if (component != NULL) {
-    pairs[count++] = pair_of("rerun:component", component->name);
+    add_identity(&p, component);
   }
-  if (component != NULL && component->component_type != NULL) {
-    pairs[count++] = pair_of("rerun:component_type", component->component_type);
-  }
-  pairs[count++] = pair_of("rerun:index", index);
-  set_metadata(s, field, pairs, count);
+  add_pair(&p, "rerun:index", index);
+  set_metadata(s, field, &p);
 }
 
 static void set_timeline_type(rk_field *field, rk_timeline_kind kind)
@@ -339,29 +349,17 @@ static void add_schema_column(sheet *s, const rk_manifest *manifest, const manif
   item->nullable = true;
   field->child_count = 1;
   field->children = item;
-  rk_metadata pairs[8];
-  size_t count = 0;
-  if (component->archetype != NULL) {
-    pairs[count++] = pair_of("rerun:archetype", component->archetype);
-  }
-  pairs[count++] = pair_of("rerun:component", component->name);
-  if (component->component_type != NULL) {
-    pairs[count++] = pair_of("rerun:component_type", component->component_type);
-  }
-  pairs[count++] = pair_of("rerun:entity_path", column->entity_path);
-  if (column->is_empty) {
-    pairs[count++] = pair_of("rerun:is_semantically_empty", "true");
-  }
-  if (column->is_static) {
-    pairs[count++] = pair_of("rerun:is_static", "true");
-  }
-  if (compare_text(component->archetype, "rerun.archetypes.Clear") == 0 &&
-      strcmp(component->name, "Clear:is_recursive") == 0 &&
-      compare_text(component->component_type, "rerun.components.ClearIsRecursive") == 0) {
-    pairs[count++] = pair_of("rerun:is_tombstone", "true");
-  }
-  pairs[count++] = pair_of("rerun:kind", "data");
-  set_metadata(s, field, pairs, count);
+  pairs p = {.count = 0};
+  add_identity(&p, component);
+  add_pair(&p, "rerun:entity_path", column->entity_path);
+  add_pair(&p, "rerun:is_semantically_empty", column->is_empty ? "true" : NULL);
+  add_pair(&p, "rerun:is_static", column->is_static ? "true" : NULL);
+  const bool is_tombstone = compare_text(component->archetype, "rerun.archetypes.Clear") == 0 &&
+                            strcmp(component->name, "Clear:is_recursive") == 0 &&
+                            compare_text(component->component_type, "rerun.components.ClearIsRecursive") == 0;
+  add_pair(&p, "rerun:is_tombstone", is_tombstone ? "true" : NULL);
+  add_pair(&p, "rerun:kind", "data");
+  set_metadata(s, field, &p);
 }
 
 rk_status rk_manifest_schema(rk_arena *arena, const rk_manifest *manifest, rk_field *schema)
@@ -373,17 +371,20 @@ rk_status rk_manifest_schema(rk_arena *arena, const rk_manifest *manifest, rk_fi
   if (manifest->chunk_count > 0) {
     rk_field *field = add_field(&s, "rerun.controls.RowId", RK_TYPE_FIXED_SIZE_BINARY, false);
     field->size = RK_TUID_SIZE;
-    const rk_metadata pairs[] = {pair_of("ARROW:extension:metadata", "{\"namespace\":\"row\"}"),
-                                 pair_of("ARROW:extension:name", "rerun.datatypes.TUID"),
-                                 pair_of("rerun:kind", "control")};
-    set_metadata(&s, field, pairs, 3);
+    pairs p = {.count = 0};
+    add_pair(&p, "ARROW:extension:metadata", "{\"namespace\":\"row\"}");
+    add_pair(&p, "ARROW:extension:name", "rerun.datatypes.TUID");
+    add_pair(&p, "rerun:kind", "control");
+    set_metadata(&s, field, &p);
   }
   for (size_t i = 0; i < manifest->timeline_numbering.count; i++) {
     const manifest_timeline *timeline = &manifest->timelines[i];
     rk_field *field = add_field(&s, timeline->name, RK_TYPE_INT64, true);
     set_timeline_type(field, timeline->kind);
-    const rk_metadata pairs[] = {pair_of("rerun:index_name", timeline->name), pair_of("rerun:kind", "index")};
-    set_metadata(&s, field, pairs, 2);
+    pairs p = {.count = 0};
+    add_pair(&p, "rerun:index_name", timeline->name);
+    add_pair(&p, "rerun:kind", "index");
+    set_metadata(&s, field, &p);
   }
   for (size_t i = 0; i < manifest->column_numbering.count; i++) {
     add_schema_column(&s, manifest, &manifest->columns[i]);

@@ -30,7 +30,7 @@ typedef struct message {
   size_t body_at, body_size;
 } message;
 
-static rk_status truncated(const rk_ipc_decoder *d)
+static RK_FAR rk_status truncated(const rk_ipc_decoder *d)
 {
   return rk_fail(d->error, RK_ERR_TRUNCATED, d->size, "Arrow IPC stream ends too early");
 }

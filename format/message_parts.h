@@ -19,24 +19,48 @@ typedef struct rk_decoding {
 
 /* Records what is wrong (at NULL: nowhere in particular) and returns false, as every function below does then. */
 bool rk_decoding_fail(rk_decoding *d, rk_status status, const uint8_t *at, const char *what);
-/* True with the next field; false at the end (status OK) and on malformed bytes (status set). */
-bool rk_decoding_next(rk_decoding *d, rk_pb_cursor *cursor, rk_pb_field *field);
-/* Whether the field that `cursor` has just passed is of that wire type. */
-bool rk_decoding_want(rk_decoding *d, const rk_pb_cursor *cursor, const rk_pb_field *field, rk_pb_wire wire);
 
-bool rk_get_text(rk_decoding *d, const rk_pb_cursor *cursor, const rk_pb_field *field, rk_text *text);
-bool rk_get_bool(rk_decoding *d, const rk_pb_cursor *cursor, const rk_pb_field *field, bool *value);
+/* How a message's field is stored in a struct. */
+typedef enum rk_part_kind {
+  RK_PART_NOTED,          /* a submessage that is not looked into */
+  RK_PART_VARINT,         /* uint64_t, int64_t */
+  RK_PART_UINT32,         /* varint; its low 32 bits */
+  RK_PART_TAG,            /* varint of 32 bits */
+  RK_PART_BOOL,           /* varint */
+  RK_PART_FIXED64,        /* uint64_t, int64_t */
+  RK_PART_BYTES,          /* rk_text */
+  RK_PART_TEXT,           /* rk_text, UTF-8 */
+  RK_PART_MESSAGE,        /* the struct that the `inner` row of the same table describes */
+  RK_PART_TUID,           /* rk_tuid_parts */
+  RK_PART_STORE_ID,       /* rk_store_id */
+  RK_PART_STORE_KIND,     /* rk_store_kind */
+  RK_PART_APPLICATION_ID, /* rk_text; not NULL once the message is there */
+} rk_part_kind;
+
+typedef struct rk_part {
+  uint16_t number; /* of the field; 0: no more */
+  uint8_t kind;
+  uint8_t inner;
+  uint16_t offset; /* where the value goes */
+  uint16_t seen;   /* where a bool notes that the field was there, plus 1; 0: nowhere */
+} rk_part;
+
+/* A message's fields in order. */
+#define RK_PARTS_MAX 14
+typedef rk_part rk_parts[RK_PARTS_MAX];
+
+/* Reads the message that row `row` of `table` describes into the struct `into`. */
+bool rk_get_parts(rk_decoding *d, const void *data, size_t size, const rk_parts *table, size_t row, void *into);
+/* Appends varints, fixed64 and texts of a struct as a message; an empty text is left out and an invalid one replaced.
+ */
+void rk_put_parts(rk_buffer *out, uint32_t number, const rk_part *parts, const void *from);
 
 typedef struct rk_tuid_parts {
   bool present, has_time, has_inc;
   rk_tuid id;
 } rk_tuid_parts;
 
-bool rk_get_tuid(rk_decoding *d, const rk_pb_cursor *outer, const rk_pb_field *message, rk_tuid_parts *tuid);
 bool rk_tuid_complete(rk_decoding *d, const rk_tuid_parts *tuid);
-
-bool rk_get_application_id(rk_decoding *d, const rk_pb_cursor *outer, const rk_pb_field *message, rk_text *id);
-bool rk_get_store_id(rk_decoding *d, const rk_pb_cursor *outer, const rk_pb_field *message, rk_store_id *store);
 /* An absent application id can be known from an earlier SetStoreInfo; an empty one cannot. */
 bool rk_store_complete(rk_decoding *d, const rk_store_id *store);
 

@@ -1,6 +1,8 @@
 /* ArrowMsg, BlueprintActivationCommand, and the frame around a message (SPEC "Messages"). */
 #include "format/messages.h"
 
+#include <stddef.h>
+
 #include "format/frame.h"
 #include "format/message_parts.h"
 
@@ -49,83 +51,66 @@ void rk_frame_end(rk_buffer *out, size_t frame_start)
   }
 }
 
-static bool arrow_msg_complete(rk_decoding *d, rk_arrow_msg *msg, const rk_tuid_parts *chunk_id, uint32_t compression,
-                               uint32_t encoding)
+/* A message under decoding. */
+typedef struct arrow_parts {
+  rk_arrow_msg msg;
+  rk_tuid_parts chunk_id;
+  uint32_t compression, encoding;
+  rk_text payload;
+} arrow_parts;
+
+enum { ARROW_MSG, ACTIVATION };
+static const rk_parts tables[] = {
+    [ARROW_MSG] = {{1, RK_PART_STORE_ID, 0, offsetof(arrow_parts, msg.store), 0},
+                   {2, RK_PART_UINT32, 0, offsetof(arrow_parts, compression), 0},
+                   {3, RK_PART_VARINT, 0, offsetof(arrow_parts, msg.uncompressed_size), 0},
+                   {4, RK_PART_UINT32, 0, offsetof(arrow_parts, encoding), 0},
+                   {5, RK_PART_BYTES, 0, offsetof(arrow_parts, payload), 0},
+                   {6, RK_PART_TUID, 0, offsetof(arrow_parts, chunk_id), 0},
+                   {7, RK_PART_BOOL, 0, offsetof(arrow_parts, msg.is_static), 0}},
+    [ACTIVATION] = {{1, RK_PART_STORE_ID, 0, offsetof(rk_blueprint_activation, blueprint), 0},
+                    {2, RK_PART_BOOL, 0, offsetof(rk_blueprint_activation, make_active), 0},
+                    {3, RK_PART_BOOL, 0, offsetof(rk_blueprint_activation, make_default), 0}},
+};
+
+static bool arrow_msg_complete(rk_decoding *d, arrow_parts *p)
 {
-  if (!rk_store_complete(d, &msg->store)) {
+  if (!rk_store_complete(d, &p->msg.store)) {
     return false;
   }
-  if (encoding == 0) {
+  if (p->encoding == 0) {
     return rk_decoding_fail(d, RK_ERR_CORRUPT, NULL, "no encoding");
   }
-  if (encoding != ENCODING_ARROW_IPC) {
+  if (p->encoding != ENCODING_ARROW_IPC) {
     return rk_decoding_fail(d, RK_ERR_UNSUPPORTED, NULL, "unknown encoding");
   }
-  if (compression > RK_COMPRESSION_LZ4) {
+  if (p->compression > RK_COMPRESSION_LZ4) {
     return rk_decoding_fail(d, RK_ERR_UNSUPPORTED, NULL, "unknown compression");
   }
-  if (msg->payload == NULL) {
+  if (p->payload.data == NULL) {
     return rk_decoding_fail(d, RK_ERR_CORRUPT, NULL, "no payload");
   }
-  msg->compression = compression == RK_COMPRESSION_LZ4 ? RK_COMPRESSION_LZ4 : RK_COMPRESSION_NONE;
+  rk_arrow_msg *msg = &p->msg;
+  msg->compression = p->compression == RK_COMPRESSION_LZ4 ? RK_COMPRESSION_LZ4 : RK_COMPRESSION_NONE;
   if (msg->compression == RK_COMPRESSION_LZ4 && msg->uncompressed_size == 0) {
     return rk_decoding_fail(d, RK_ERR_CORRUPT, NULL, "compressed payload without uncompressed size");
   }
-  if (chunk_id->present && !rk_tuid_complete(d, chunk_id)) {
+  if (p->chunk_id.present && !rk_tuid_complete(d, &p->chunk_id)) {
     return false;
   }
-  msg->has_chunk_id = chunk_id->present;
-  msg->chunk_id = chunk_id->id;
+  msg->payload = (const uint8_t *)p->payload.data;
+  msg->payload_size = p->payload.size;
+  msg->has_chunk_id = p->chunk_id.present;
+  msg->chunk_id = p->chunk_id.id;
   return true;
 }
 
 rk_status rk_arrow_msg_decode(const void *data, size_t size, rk_arrow_msg *msg, rk_error *error)
 {
   rk_decoding d = {.message = "ArrowMsg", .start = data, .error = error};
-  rk_arrow_msg result = {0};
-  rk_tuid_parts chunk_id = {0};
-  uint32_t compression = 0;
-  uint32_t encoding = 0;
-  rk_pb_cursor cursor = rk_pb_open(data, size);
-  rk_pb_field field;
-  while (rk_decoding_next(&d, &cursor, &field)) {
-    bool ok = true;
-    switch (field.number) {
-    case 1:
-      ok = rk_get_store_id(&d, &cursor, &field, &result.store);
-      break;
-    case 2:
-      ok = rk_decoding_want(&d, &cursor, &field, RK_PB_VARINT);
-      compression = (uint32_t)field.value;
-      break;
-    case 3:
-      ok = rk_decoding_want(&d, &cursor, &field, RK_PB_VARINT);
-      result.uncompressed_size = field.value;
-      break;
-    case 4:
-      ok = rk_decoding_want(&d, &cursor, &field, RK_PB_VARINT);
-      encoding = (uint32_t)field.value;
-      break;
-    case 5:
-      ok = rk_decoding_want(&d, &cursor, &field, RK_PB_BYTES);
-      result.payload = field.data;
-      result.payload_size = field.size;
-      break;
-    case 6:
-      ok = rk_get_tuid(&d, &cursor, &field, &chunk_id);
-      break;
-    case 7:
-      ok = rk_get_bool(&d, &cursor, &field, &result.is_static);
-      break;
-    default:
-      break;
-    }
-    if (!ok) {
-      return d.status;
-    }
-  }
-  if (d.status == RK_OK && arrow_msg_complete(&d, &result, &chunk_id, compression, encoding)) {
-    *msg = result;
+  arrow_parts p = {0};
+  if (rk_get_parts(&d, data, size, tables, ARROW_MSG, &p) && arrow_msg_complete(&d, &p)) {
+    *msg = p.msg;
   }
   return d.status;
 }
@@ -135,22 +120,7 @@ rk_status rk_blueprint_activation_decode(const void *data, size_t size, rk_bluep
 {
   rk_decoding d = {.message = "BlueprintActivationCommand", .start = data, .error = error};
   rk_blueprint_activation result = {0};
-  rk_pb_cursor cursor = rk_pb_open(data, size);
-  rk_pb_field field;
-  while (rk_decoding_next(&d, &cursor, &field)) {
-    bool ok = true;
-    if (field.number == 1) {
-      ok = rk_get_store_id(&d, &cursor, &field, &result.blueprint);
-    } else if (field.number == 2) {
-      ok = rk_get_bool(&d, &cursor, &field, &result.make_active);
-    } else if (field.number == 3) {
-      ok = rk_get_bool(&d, &cursor, &field, &result.make_default);
-    }
-    if (!ok) {
-      return d.status;
-    }
-  }
-  if (d.status == RK_OK && rk_store_complete(&d, &result.blueprint)) {
+  if (rk_get_parts(&d, data, size, tables, ACTIVATION, &result) && rk_store_complete(&d, &result.blueprint)) {
     *command = result;
   }
   return d.status;

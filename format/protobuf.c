@@ -90,7 +90,7 @@ size_t rk_pb_put_varint(uint8_t *out, uint64_t value)
   return size;
 }
 
-static void put_key(rk_buffer *out, uint32_t number, rk_pb_wire wire)
+static RK_FAR void put_key(rk_buffer *out, uint32_t number, rk_pb_wire wire)
 {
   uint8_t bytes[10];
   rk_buffer_append(out, bytes, rk_pb_put_varint(bytes, (uint64_t)number << 3 | wire));
