@@ -16,6 +16,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -533,6 +534,9 @@ static unsigned run_round(const request *r, uint64_t seed, uint64_t kills, const
   t->mistakes += mistakes;
   if (mistakes != 0 || r->keep) {
     if (disk) {
+      struct statvfs space = {0};
+      statvfs(place, &space);
+      printf("free on the small file system: %llu bytes\n", (unsigned long long)(space.f_bavail * space.f_bsize));
       shell("cp -a --sparse=always '%s'/. '%s'", place, directory);
     }
     keep_truth(&round, directory);

@@ -324,7 +324,9 @@ static rk_status check_ring(const orphan *o, uint32_t number, uint64_t file_size
     return rk_fail(error, RK_ERR_CORRUPT, RK_NO_OFFSET, "ring %u of a dead process belongs elsewhere",
                    (unsigned)number);
   }
-  if (rk_dictionary_writer_of(&o->dictionary, o->header.tag) == NULL) {
+  /* The tag of a ring that is used again is there before its definition: then the ring is empty. */
+  const bool empty = o->header.head == o->header.tail && o->header.dropped_rows == 0;
+  if (!empty && rk_dictionary_writer_of(&o->dictionary, o->header.tag) == NULL) {
     return rk_fail(error, RK_ERR_CORRUPT, RK_NO_OFFSET, "ring %u of a dead process is of an unknown writer",
                    (unsigned)number);
   }

@@ -1,7 +1,6 @@
 /* The append: one write per record, and what a refused or torn one leaves behind (SPEC "Appending"). */
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,45 +26,19 @@ static bool take_back(rk_recording *recording, off_t start, off_t end)
   return done;
 }
 
-/* write, with SIGXFSZ kept from the process where there is a file-size limit that others may reach first. */
-static ssize_t write_limited(rk_recording *recording, const void *data, size_t size)
+static ssize_t write_record(int fd, const void *data, size_t size)
 {
-  sigset_t signal, before, pending;
-  const bool limited = recording->tail.limit != INT64_MAX;
-  bool was_pending = false;
-  if (limited) {
-    sigemptyset(&signal);
-    sigaddset(&signal, SIGXFSZ);
-    was_pending = sigpending(&pending) == 0 && sigismember(&pending, SIGXFSZ);
-    pthread_sigmask(SIG_BLOCK, &signal, &before);
-  }
   ssize_t n;
   do {
-    n = write(recording->fd, data, size);
+    n = write(fd, data, size);
   } while (n < 0 && errno == EINTR);
-  if (limited) {
-    const int failed = errno;
-    const struct timespec now = {0};
-    if (n < 0 && failed == EFBIG && !was_pending) {
-      sigtimedwait(&signal, NULL, &now);
-    }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = failed;
-  }
   return n;
 }
 
-int rk_append_raw(rk_recording *recording, const void *record, size_t size)
+static int append_reserved(rk_recording *recording, const void *record, size_t size)
 {
   rk_tail *tail = &recording->tail;
-  if (recording->fd < 0) {
-    return EBADF;
-  }
-  const int refused = rk_reserve(recording, size);
-  if (refused != 0) {
-    return refused;
-  }
-  const ssize_t n = write_limited(recording, record, size);
+  const ssize_t n = write_record(recording->fd, record, size);
   if (n <= 0) {
     return n < 0 ? errno : ENOSPC;
   }
@@ -85,6 +58,28 @@ int rk_append_raw(rk_recording *recording, const void *record, size_t size)
     rk_heal_before(recording, start); /* if it cannot now, the walk will */
   }
   return 0;
+}
+
+int rk_append_raw(rk_recording *recording, const void *record, size_t size)
+{
+  rk_tail *tail = &recording->tail;
+  if (recording->fd < 0) {
+    return EBADF;
+  }
+  const int refused = rk_reserve(recording, size);
+  if (refused != 0) {
+    return refused;
+  }
+  rk_limit_guard guard; /* others may reach the limit first */
+  const bool limited = tail->limit != INT64_MAX;
+  if (limited) {
+    rk_limit_guard_begin(&guard);
+  }
+  const int failed = append_reserved(recording, record, size);
+  if (limited) {
+    rk_limit_guard_end(&guard);
+  }
+  return failed;
 }
 
 /* After a misaligned record: a filler that ends at a multiple of 128 again. */

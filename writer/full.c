@@ -44,6 +44,8 @@ rk_status rk_full(rk_thread *thread, int64_t *since)
     return rk_fail(&thread->error, RK_ERR_MISUSE, RK_NO_OFFSET, "the recording was closed while its ring was full");
   }
   const struct timespec pause = {.tv_nsec = left < RETRY_NS ? left : RETRY_NS};
+  const int cancel = rk_cancel_off();
   nanosleep(&pause, NULL);
+  rk_cancel_restore(cancel);
   return RK_OK;
 }

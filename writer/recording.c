@@ -214,7 +214,10 @@ RK_API rk_status rk_recording_open(const char *path, const rk_recording_options 
                                    rk_error *error)
 {
   const int cancel = rk_cancel_off();
+  rk_limit_guard guard;
+  rk_limit_guard_begin(&guard);
   const rk_status status = open_recording(path, options, out, error);
+  rk_limit_guard_end(&guard);
   rk_cancel_restore(cancel);
   return status;
 }
@@ -394,7 +397,10 @@ static rk_status close_uncancelled(rk_recording *recording, bool finish)
   }
   const int cancel = rk_cancel_off();
   rk_error error = {0};
+  rk_limit_guard guard;
+  rk_limit_guard_begin(&guard);
   const rk_status status = close_recording(recording, finish, &error);
+  rk_limit_guard_end(&guard);
   rk_error *own = error.status == RK_OK ? NULL : rk_thread_error(recording);
   if (own != NULL) {
     *own = error;

@@ -2,7 +2,9 @@
  * tearing (SPEC "Appending"). */
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "writer/writer_internal.h"
@@ -10,6 +12,29 @@
 #define STEP     ((off_t)16 << 20)
 #define STEP_MIN ((off_t)64 << 10)
 #define AHEAD    ((off_t)4 << 20) /* what other processes may append meanwhile */
+
+void rk_limit_guard_begin(rk_limit_guard *guard)
+{
+  sigset_t signal, pending;
+  sigemptyset(&signal);
+  sigaddset(&signal, SIGXFSZ);
+  guard->was_pending = sigpending(&pending) == 0 && sigismember(&pending, SIGXFSZ) == 1;
+  pthread_sigmask(SIG_BLOCK, &signal, &guard->before);
+}
+
+void rk_limit_guard_end(const rk_limit_guard *guard)
+{
+  const int failed = errno;
+  if (!guard->was_pending) {
+    sigset_t signal;
+    sigemptyset(&signal);
+    sigaddset(&signal, SIGXFSZ);
+    const struct timespec now = {0};
+    sigtimedwait(&signal, NULL, &now);
+  }
+  pthread_sigmask(SIG_SETMASK, &guard->before, NULL);
+  errno = failed;
+}
 
 static bool is_limited(rk_tail *tail)
 {
@@ -35,7 +60,14 @@ int rk_reserve(rk_recording *recording, size_t size)
     return 0;
   }
   end = lseek(recording->fd, 0, SEEK_END);
+  const bool limited = tail->limit != INT64_MAX;
+  if (limited && end > tail->limit - (off_t)size) {
+    return EFBIG;
+  }
   for (off_t step = STEP;;) {
+    if (limited && step > tail->limit - end - (off_t)size) { /* some file systems ask for more than the limit's leave */
+      step = tail->limit - end - (off_t)size;
+    }
     if (fallocate(recording->fd, FALLOC_FL_KEEP_SIZE, end, (off_t)size + step) == 0) {
       tail->reserved = end + (off_t)size + step;
       return 0;

@@ -49,9 +49,12 @@ static rk_status write_definitions(rk_recording *recording, const rk_buffer *byt
   }
   const int cancel = rk_cancel_off();
   ssize_t n;
+  rk_limit_guard guard;
+  rk_limit_guard_begin(&guard);
   do {
     n = write(recording->definitions_fd, bytes->data, bytes->size);
   } while (n < 0 && errno == EINTR);
+  rk_limit_guard_end(&guard);
   const int write_errno = errno;
   rk_cancel_restore(cancel);
   if (n != (ssize_t)bytes->size) {
@@ -295,7 +298,10 @@ rk_ring *rk_ring_create(rk_recording *recording, uint32_t number, rk_error *erro
   char name[NAME_SIZE];
   ring_name(recording, number, name);
   const int fd = rk_spool_create(recording, name, O_RDWR);
+  rk_limit_guard guard;
+  rk_limit_guard_begin(&guard);
   int failed = fd < 0 ? errno : posix_fallocate(fd, 0, (off_t)map_size);
+  rk_limit_guard_end(&guard);
   uint8_t *map = MAP_FAILED;
   if (failed == 0) {
     map = mmap(NULL, map_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

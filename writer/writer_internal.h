@@ -6,6 +6,7 @@
 #define RK_WRITER_WRITER_INTERNAL_H
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -299,6 +300,13 @@ rk_status rk_append_probe(rk_recording *recording, rk_error *error);
 int rk_append_raw(rk_recording *recording, const void *record, size_t size);
 
 /* ---- reserve.c ---- */
+/* Between begin and end the file-size limit refuses with EFBIG and kills nobody: SIGXFSZ is kept from the thread. */
+typedef struct rk_limit_guard {
+  sigset_t before;
+  bool was_pending;
+} rk_limit_guard;
+void rk_limit_guard_begin(rk_limit_guard *guard);
+void rk_limit_guard_end(const rk_limit_guard *guard);
 /* Room for a record of `size` bytes at the end, and leave to write it. 0, or the errno with which it would be refused.
  * The append mutex is held. */
 int rk_reserve(rk_recording *recording, size_t size);
