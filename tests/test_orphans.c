@@ -375,6 +375,36 @@ static void test_being_adopted(void **state)
   free(path);
 }
 
+/* Read while another process adopts: at every moment the rows are there, each once. */
+static void test_adopted_meanwhile(void **state)
+{
+  const scene *s = *state;
+  size_t reads = 0, from_spool = 0;
+  for (uint32_t round = 0; round < 40; round++) {
+    char path[128];
+    snprintf(path, sizeof path, "%s/%u.rrd", s->directory, (unsigned)round);
+    killed(path, log_five);
+    const pid_t adopter = fork();
+    if (adopter == 0) {
+      usleep(round * 100);
+      _exit(rk_recording_close(open_at(path, NULL)) == RK_OK ? 0 : 1);
+    }
+    int status = 0;
+    for (bool over = false; !over; reads++) {
+      over = waitpid(adopter, &status, WNOHANG) == adopter;
+      const found *f = found_of(path, NULL);
+      if (f->losses != 0) {
+        fail_msg("lost: %s", f->last_loss);
+      }
+      assert_int_equal(f->rows, 100);
+      from_spool += f->stats.spool_rows > 0;
+    }
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(found_of(path, NULL)->stats.spool_rows, 0);
+  }
+  assert_true(reads > 40 && from_spool > 0);
+}
+
 /* A drain that was cut off after any number of its chunks. */
 static void test_intent(void **state)
 {
@@ -698,6 +728,7 @@ int main(void)
       IN_SCENE(test_two_inputs),
       IN_SCENE(test_alive),
       IN_SCENE(test_being_adopted),
+      IN_SCENE(test_adopted_meanwhile),
       IN_SCENE(test_intent),
       IN_SCENE(test_shared_directory),
       IN_SCENE(test_permissions),
