@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #include "format/error.h"
+#include "reader/orphan.h"
 #include "reader/reader_state.h"
 
 static char *keep_text(rk_reader *reader, const char *text)
@@ -35,11 +36,13 @@ rk_status rk_reader_open(const rk_reader_options *options, rk_reader **reader, r
   }
   r->on_loss = o->on_loss;
   r->context = o->context;
+  r->ignore_spools = o->ignore_spools;
+  r->spool_directory = o->spool_directory ? keep_text(r, o->spool_directory) : NULL;
   r->log_time = keep_text(r, "log_time");
   r->application_id = o->application_id ? keep_text(r, o->application_id) : NULL;
   r->recording_id = o->recording_id ? keep_text(r, o->recording_id) : NULL;
   if (!r->log_time || (o->application_id && !r->application_id) || (o->recording_id && !r->recording_id) ||
-      rk_filters_set(r, o) != RK_OK) {
+      (o->spool_directory && !r->spool_directory) || rk_filters_set(r, o) != RK_OK) {
     rk_reader_free(r);
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a reader");
   }
@@ -50,6 +53,7 @@ rk_status rk_reader_open(const rk_reader_options *options, rk_reader **reader, r
 static void free_input(rk_input *input)
 {
   rk_source_close(&input->source);
+  free(input->owned);
   free(input);
 }
 
@@ -117,29 +121,35 @@ static const void *sorted_copy(rk_reader *reader, const rk_list *list, int (*com
   return copy;
 }
 
-/* Adds an opened source; takes it over whatever happens. */
-static rk_status add_source(rk_reader *reader, rk_input *input, const char *name, rk_error *error)
+/* Adds an opened source, whose spools were read to *orphans unless that is NULL; takes it over whatever happens. */
+static rk_status add_source(rk_reader *reader, rk_input *input, const char *name, rk_orphans *orphans, rk_error *error)
 {
   const size_t entry_count = reader->entries.count;
   const size_t footer_count = reader->footers.count;
+  const size_t input_count = reader->inputs.count;
   const rk_reader_stats stats = reader->stats;
   input->name = keep_text(reader, name);
-  input->number = reader->inputs.count;
+  input->number = input_count;
   rk_input **slot = rk_list_add(&reader->inputs, sizeof *slot);
-  rk_status status = slot && input->name ? RK_OK : RK_ERR_NO_MEMORY;
-  if (status) {
-    status = rk_fail(error, status, RK_NO_OFFSET, "no memory to read");
-  } else {
-    *slot = input;
-    reader->stats.input_size += input->source.size;
-    status = rk_index_input(reader, input, error);
+  rk_status status = RK_OK;
+  if (!slot || !input->name) {
+    reader->inputs.count = input_count;
+    free_input(input);
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
+  }
+  *slot = input;
+  reader->stats.input_size += input->source.size;
+  status = rk_index_input(reader, input, error);
+  if (status == RK_OK && orphans) {
+    status = rk_orphans_add(reader, input, entry_count, orphans, error);
   }
   if (status) {
     reader->entries.count = entry_count;
     reader->footers.count = footer_count;
     reader->stats = stats;
-    reader->inputs.count -= slot != NULL;
-    free_input(input);
+    while (reader->inputs.count > input_count) {
+      free_input(((rk_input **)reader->inputs.items)[--reader->inputs.count]);
+    }
   }
   sort_activations(reader);
   return status;
@@ -154,12 +164,23 @@ rk_status rk_reader_add(rk_reader *reader, const char *path, rk_error *error)
   if (!input) {
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
   }
-  const rk_status status = rk_source_open(&input->source, path, error);
+  rk_orphans orphans = {0};
+  rk_status status = RK_OK;
+  if (!reader->ignore_spools && strcmp(path, "-") != 0) {
+    status = rk_orphans_read(&orphans, path, reader->spool_directory);
+  }
+  if (status) {
+    status = rk_fail(error, status, RK_NO_OFFSET, "no memory to read spools");
+  } else {
+    status = rk_source_open(&input->source, path, error);
+  }
   if (status) {
     free(input);
-    return status;
+  } else {
+    status = add_source(reader, input, path, &orphans, error);
   }
-  return add_source(reader, input, path, error);
+  rk_orphans_free(&orphans);
+  return status;
 }
 
 rk_status rk_reader_add_memory(rk_reader *reader, const char *name, const void *data, size_t size, rk_error *error)
@@ -176,7 +197,7 @@ rk_status rk_reader_add_memory(rk_reader *reader, const char *name, const void *
     free(input);
     return status;
   }
-  return add_source(reader, input, name, error);
+  return add_source(reader, input, name, NULL, error);
 }
 
 rk_status rk_reader_select(rk_reader *reader, const rk_reader_options *options)
@@ -297,6 +318,7 @@ static rk_status describe(rk_reader *reader, const rk_entry *entry, const rk_ope
                                        .writer = entry->writer,
                                        .is_static = entry->is_static,
                                        .sealed = entry->sealed,
+                                       .from_spool = entry->input->owned != NULL,
                                        .row_count = entry->row_count,
                                        .offset = entry->offset,
                                        .size = entry->size,

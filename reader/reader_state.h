@@ -13,6 +13,7 @@ typedef struct rk_input {
   uint64_t number; /* in the order of adding */
   bool live;       /* somebody was writing it when it was scanned */
   bool finished;   /* it ends with a stream footer */
+  void *owned;     /* the source's memory: rows of spools; NULL: an input of the caller's */
 } rk_input;
 
 /* Where a sound End with its stream footer stands. */
@@ -74,6 +75,8 @@ struct rk_reader {
   rk_filters filters;
   rk_table entity_matches;                   /* interned path -> whether the globs admit it */
   const char *application_id, *recording_id; /* overrides */
+  bool ignore_spools;
+  const char *spool_directory; /* NULL: the environment's */
   void (*on_loss)(void *context, const rk_loss *loss);
   void *context;
   const char *log_time; /* the interned timeline name */

@@ -241,7 +241,7 @@ def test_text(a, rows):
 def test_info(a, rows):
     info = json.loads(expect(run(DUMP, "--info", "--json", a), 0))
     assert list(info) == ["inputs", "recordings", "writers", "entities", "timelines", "compression", "losses", "total"]
-    tally = {"rows", "static_rows", "chunks", "size", "uncompressed_size", "first", "last", "rate_hz"}
+    tally = {"rows", "static_rows", "spool_rows", "chunks", "size", "uncompressed_size", "first", "last", "rate_hz"}
     assert len(info["inputs"]) == 1 and info["inputs"][0]["name"] == a
     assert info["inputs"][0]["input_size"] == os.path.getsize(a) and tally <= set(info["inputs"][0])
     recording, = info["recordings"]

@@ -16,6 +16,7 @@ static void add(tally *t, const rk_chunk_info *chunk)
   t->rows += chunk->row_count;
   t->size += chunk->size;
   t->uncompressed_size += chunk->uncompressed_size;
+  t->spool_rows += chunk->from_spool ? chunk->row_count : 0;
   if (chunk->is_static) {
     t->static_rows += chunk->row_count;
     return;

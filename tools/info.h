@@ -9,6 +9,7 @@
 /* Rows, bytes and times of some set of chunks. */
 typedef struct tally {
   uint64_t rows, static_rows, chunks;
+  uint64_t spool_rows;        /* of these, in spools of dead writers */
   uint64_t size;              /* frames in the file */
   uint64_t uncompressed_size; /* Arrow payloads */
   int64_t min_ns, max_ns;     /* of rows - static_rows; min > max: none */

@@ -34,6 +34,7 @@ static void put_tally(out *o, const tally *t)
 {
   put_number(o, false, "rows", t->rows);
   put_number(o, false, "static_rows", t->static_rows);
+  put_number(o, false, "spool_rows", t->spool_rows);
   put_number(o, false, "chunks", t->chunks);
   put_number(o, false, "size", t->size);
   put_number(o, false, "uncompressed_size", t->uncompressed_size);

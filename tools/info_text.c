@@ -12,6 +12,15 @@ static void cell_count(table *t, uint64_t value)
   table_next(t);
 }
 
+/* Shown only where there are any. */
+static void cell_some(table *t, uint64_t value)
+{
+  out *o = table_cell(t);
+  if (value > 0)
+    out_uint(o, value);
+  table_next(t);
+}
+
 static void cell_size(table *t, uint64_t size)
 {
   out_size(table_cell(t), size);
@@ -82,6 +91,7 @@ static void recordings(const info *i, table *t)
     table_text(t, r->store->recording_id);
     table_text(t, r->store->kind == RK_STORE_BLUEPRINT ? "blueprint" : "recording");
     cell_count(t, r->tally.rows);
+    cell_some(t, r->tally.spool_rows);
     cell_time(t, &r->tally, r->tally.min_ns);
     out *o = table_cell(t);
     if (r->tally.min_ns <= r->tally.max_ns)
@@ -122,6 +132,7 @@ static void writers(const info *i, table *t)
       table_text(t, w->writer->thread);
     }
     cell_count(t, w->tally.rows);
+    cell_some(t, w->tally.spool_rows);
     cell_size(t, w->tally.size);
     cell_moment(t, &w->tally, i->total.min_ns, w->tally.min_ns);
     cell_moment(t, &w->tally, i->total.min_ns, w->tally.max_ns);
@@ -222,11 +233,13 @@ typedef struct section {
 void info_text(const info *i, out *o, size_t width, bool coloured)
 {
   static const section sections[] = {
-      {"Recordings", {"application", "recording", "kind", ">rows", "first row", "length", NULL}, recordings},
+      {"Recordings",
+       {"application", "recording", "kind", ">rows", ">in spools", "first row", "length", NULL},
+       recordings},
       {"Inputs", {">size", ">chunks", ">rows", ">ratio", "file", NULL}, input_files},
       {"Writers",
-       {"recording", "id", "host", ">pid", ">tid", "program", "thread", ">rows", ">size", ">first", ">last", "activity",
-        NULL},
+       {"recording", "id", "host", ">pid", ">tid", "program", "thread", ">rows", ">in spools", ">size", ">first",
+        ">last", "activity", NULL},
        writers},
       {"Timelines", {"recording", "name", "kind", ">rows", "from", "to", NULL}, timelines},
       {"Entities", {"recording", "entity", ">rows", ">size", ">ratio", ">rate", "components", NULL}, entities},
@@ -240,6 +253,9 @@ void info_text(const info *i, out *o, size_t width, bool coloured)
     table_free(&t);
   }
   dropped(i, o, coloured);
+  if (i->total.spool_rows > 0)
+    out_format(o, "%sSpools%s: %" PRIu64 " rows of writers that died before they were appended\n",
+               coloured ? "\033[1m" : "", coloured ? "\033[0m" : "", i->total.spool_rows);
   if (i->stats.loss_count > 0) {
     out_format(o, "%sLost%s: %" PRIu64 " places, ", coloured ? "\033[1;31m" : "", coloured ? "\033[0m" : "",
                i->stats.loss_count);

@@ -69,6 +69,9 @@ bool selection_option(selection *s, int id)
     s->writers = cli_realloc(s->writers, s->writer_count + 1, sizeof *s->writers);
     s->writers[s->writer_count++] = parse_writer(optarg);
     return true;
+  case SELECT_IGNORE_SPOOL:
+    s->ignore_spool = true;
+    return true;
   default:
     return false;
   }
@@ -188,8 +191,10 @@ static bool apply(inputs *in, const selection *s)
 bool inputs_open(inputs *in, const selection *s, char **paths, size_t count, bool tolerated)
 {
   *in = (inputs){0};
-  rk_reader_options options = {
-      .application_id = s->application_id, .recording_id = s->recording_id, .on_loss = cli_loss};
+  rk_reader_options options = {.application_id = s->application_id,
+                               .recording_id = s->recording_id,
+                               .ignore_spools = s->ignore_spool,
+                               .on_loss = cli_loss};
   rk_error error = {0};
   if (rk_reader_open(&options, &in->reader, &error) != RK_OK) {
     cli_error_record(NULL, &error);

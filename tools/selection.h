@@ -11,6 +11,7 @@ enum {
   SELECT_UNTIL = 'u',
   SELECT_TIMELINE = 't',
   SELECT_WRITER = 'w',
+  SELECT_IGNORE_SPOOL = 512,
 };
 
 #define SELECTION_OPTIONS                                                                                              \
@@ -20,10 +21,12 @@ enum {
       {SELECT_SINCE, "since", "TIME", "only rows at TIME or later; static rows always pass"},                          \
       {SELECT_UNTIL, "until", "TIME", "only rows before TIME"},                                                        \
       {SELECT_TIMELINE, "timeline", "NAME", "only rows that are on this timeline"},                                    \
+      {SELECT_WRITER, "writer", "WHO",                                                                                 \
+       "only rows of this writer: its id (8 hex digits), pid:N, tid:N, thread:NAME, program:NAME or host:NAME (may "   \
+       "be repeated)"},                                                                                                \
   {                                                                                                                    \
-    SELECT_WRITER, "writer", "WHO",                                                                                    \
-        "only rows of this writer: its id (8 hex digits), pid:N, tid:N, thread:NAME, program:NAME or host:NAME (may "  \
-        "be repeated)"                                                                                                 \
+    SELECT_IGNORE_SPOOL, "ignore-spool", NULL,                                                                         \
+        "only what the files hold, without the rows that dead writers left in their spools"                            \
   }
 
 #define SELECTION_CLOSING                                                                                              \
@@ -48,6 +51,7 @@ typedef struct selection {
   writer_rule *writers;
   size_t writer_count;
   const char *application_id, *recording_id;
+  bool ignore_spool;
 } selection;
 
 /* Takes one of SELECTION_OPTIONS with optarg; false: not one of them. */

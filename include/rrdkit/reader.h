@@ -71,9 +71,11 @@ typedef struct rk_reader_options {
   size_t writer_count;
   const char *timeline; /* only rows that carry this timeline; NULL: all */
   bool has_since, has_until;
-  int64_t since_ns, until_ns; /* on log_time (the order key), since <= t < until; static rows always pass */
-  const char *application_id; /* non-NULL: every recording store's rows are given this id ... */
-  const char *recording_id;   /* ... and this one: fuses recordings */
+  int64_t since_ns, until_ns;  /* on log_time (the order key), since <= t < until; static rows always pass */
+  const char *application_id;  /* non-NULL: every recording store's rows are given this id ... */
+  const char *recording_id;    /* ... and this one: fuses recordings */
+  bool ignore_spools;          /* only what the files themselves hold */
+  const char *spool_directory; /* where writers of the inputs were told to keep their spools; NULL: RRDKIT_SPOOL_DIR */
   void (*on_loss)(void *context,
                   const rk_loss *loss); /* called as losses are met, by rk_reader_add and rk_reader_next */
   void *context;
@@ -84,7 +86,12 @@ RK_API rk_status rk_reader_open(const rk_reader_options *options, rk_reader **re
 
 /* Adds an input: a file's path, or "-" for standard input. It is scanned to its end as it is now. RK_OK also when parts
  * of it are damaged (on_loss has told). RK_ERR_IO (missing, a directory, unreadable), RK_ERR_NOT_RRD,
- * RK_ERR_UNSUPPORTED, RK_ERR_TRUNCATED (empty): the input was not added and the reader goes on without it. */
+ * RK_ERR_UNSUPPORTED, RK_ERR_TRUNCATED (empty): the input was not added and the reader goes on without it.
+ *
+ * Rows that writers left in their spools when they died belong to a regular file as if they had been appended, each
+ * once: spools are looked for in "<path>.spool" and in the spool directory of the options or the environment, and are
+ * read without locking or changing anything. The spool of a living process is left alone. One that is damaged, cannot
+ * be read, or lies beside the file but belongs to another recording is a loss whose input is the spool's file. */
 RK_API rk_status rk_reader_add(rk_reader *reader, const char *path, rk_error *error);
 
 /* The same from memory, which the caller keeps until rk_reader_free. `name` is used in losses. */
@@ -143,8 +150,9 @@ typedef struct rk_chunk_info {
   uint32_t writer; /* tag, 0: unknown */
   bool is_static;
   bool sealed;
+  bool from_spool; /* rows that a dead writer left: the chunk that they would become, which is in no file yet */
   uint64_t row_count;
-  uint64_t offset;            /* of its frame in the input */
+  uint64_t offset;            /* of its frame in the input; means nothing when from_spool */
   uint64_t size;              /* of its frame */
   uint64_t uncompressed_size; /* of its Arrow payload */
   rk_compression compression;
@@ -169,6 +177,7 @@ typedef struct rk_reader_stats {
   uint64_t input_size; /* bytes of all inputs */
   uint64_t chunk_count;
   uint64_t rows_indexed;
+  uint64_t spool_rows; /* of these, left by dead writers in their spools and not yet in the files */
   uint64_t rows_returned;
   uint64_t duplicate_rows; /* seen twice and yielded once */
   uint64_t clamped_rows;   /* key stepped back within a writer; order kept */

@@ -4,7 +4,10 @@
  * Logging copies the row into a ring that belongs to the calling thread and lies in a MAP_SHARED spool file: no lock,
  * no system call, no allocation in steady state. Rings are turned into chunks and appended to the recording by a
  * background thread (by size and age), by the owner when its ring is nearly full, and by flush, thread exit, close and
- * process exit.
+ * process exit. When a process dies before that, in whatever way, its rows outlive it in the spool: any process that
+ * has the recording open brings them in, about once a second and when it closes, or else the next that opens it; each
+ * row exactly once, as logged by the thread that logged it. Spools that are damaged or of another recording are left as
+ * they are and reported (rk_recording_error, on_error).
  *
  * Threads: every function here may be called by any thread at any time, but not from a signal handler, and not after
  * `rk_recording_free`. After `fork` the child may go on using the handle: it is a new writer with empty rings; the
@@ -78,10 +81,13 @@ typedef struct rk_recording_options {
 } rk_recording_options;
 
 /* Opens `path` to append: creates a recording (published complete, so no process ever sees a half-made one) or joins
- * the one that is there, whose ids and clock offset are adopted. `options` and `error` may be NULL. RK_ERR_CONFLICT:
- * the file is a recording with another application or recording id than asked for. RK_ERR_NOT_RRD: the file is
- * something else. RK_ERR_UNSUPPORTED: a network file system, a finished recording, or a recording not made by rrdkit.
- * RK_ERR_IO, RK_ERR_NO_MEMORY, RK_ERR_MISUSE (options). On failure `*recording` is NULL. */
+ * the one that is there, whose ids and clock offset are adopted. Rows that dead processes have left in the spool are
+ * brought in. Who is the first to open a recording that nobody has open repairs a torn or zeroed end, and goes on with
+ * a finished recording (its footer is removed) and with a sound recording of other software. `options` and `error` may
+ * be NULL. RK_ERR_CONFLICT: the file is a recording with another application or recording id than asked for.
+ * RK_ERR_NOT_RRD: the file is something else. RK_ERR_UNSUPPORTED: a network file system, or a recording that cannot be
+ * appended to: damaged at its beginning, or several streams in one file. RK_ERR_IO, RK_ERR_NO_MEMORY, RK_ERR_MISUSE
+ * (options). On failure `*recording` is NULL. */
 RK_API rk_status rk_recording_open(const char *path, const rk_recording_options *options, rk_recording **recording,
                                    rk_error *error);
 
@@ -107,7 +113,9 @@ typedef struct rk_recording_stats {
 } rk_recording_stats;
 RK_API void rk_recording_get_stats(const rk_recording *recording, rk_recording_stats *stats);
 
-/* Flushes, stops the background thread and closes the files. Logging after it fails with RK_ERR_MISUSE. Idempotent. */
+/* Flushes, stops the background thread, brings in what dead processes have left, and closes the files; if no other
+ * process has the recording open, removes the spool. Logging after it fails with RK_ERR_MISUSE. Idempotent. On failure
+ * the rows that could not be appended stay in the spool for the next who opens the recording. */
 RK_API rk_status rk_recording_close(rk_recording *recording);
 
 /* rk_recording_close, and, if no other process (nor another handle) has the recording open, appends the End frame with

@@ -1,0 +1,23 @@
+/* What dead writers left in the spools of an input, as further chunks of that input. */
+#ifndef RK_READER_ORPHAN_H
+#define RK_READER_ORPHAN_H
+
+#include "reader/orphan_files.h"
+#include "reader/reader_state.h"
+
+typedef struct rk_orphans {
+  bool has_hash; /* the file begins with this recording */
+  uint64_t recording_hash;
+  rk_orphan_list beside; /* in the file's own spool directory */
+  rk_orphan_list shared; /* in the directory of the option or the environment */
+} rk_orphans;
+
+/* Reads the spools of the file at `path`. To be called before the file's size is taken: a row that is adopted in
+ * between is then met twice, not missed. Zero-initialise *orphans. RK_ERR_NO_MEMORY. */
+rk_status rk_orphans_read(rk_orphans *orphans, const char *path, const char *spool_directory);
+/* Reports the losses and adds the chunks that the index does not hold already; after the file itself was indexed as
+ * `input`, whose entries begin at `first_entry`. RK_ERR_NO_MEMORY; inputs may have been added before it. */
+rk_status rk_orphans_add(rk_reader *reader, rk_input *input, size_t first_entry, rk_orphans *orphans, rk_error *error);
+void rk_orphans_free(rk_orphans *orphans);
+
+#endif

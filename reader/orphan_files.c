@@ -1,0 +1,491 @@
+/* Spool files of dead processes: found, judged and read (SPEC "Reading spools"). */
+#include "reader/orphan_files.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "format/bytes.h"
+#include "format/error.h"
+#include "format/frame.h"
+#include "reader/orphan_rows.h"
+
+#define DEFINITIONS_MAX  ((uint64_t)256 << 20)
+#define DEFINITIONS_FILE UINT64_MAX
+
+/* A file of a spool by what its name says. */
+typedef struct spool_file {
+  uint64_t hash, process;
+  uint64_t number; /* of a ring, or DEFINITIONS_FILE: sorts last */
+} spool_file;
+
+typedef struct spool_files {
+  spool_file *items;
+  size_t count, capacity;
+} spool_files;
+
+/* At work on one process' spool. */
+typedef struct finding {
+  rk_orphan_list *list;
+  const char *directory;
+  int directory_fd;
+  const spool_file *file; /* that losses are about */
+  rk_orphan_ring *rings;  /* those with rows, or a count of dropped ones; as many as files */
+  size_t ring_count;
+  bool no_memory;
+} finding;
+
+/* ---- Losses ---- */
+
+static char *path_of(const char *directory, const spool_file *file)
+{
+  char *path = NULL;
+  int n;
+  if (file == NULL) {
+    return strdup(directory);
+  }
+  if (file->number == DEFINITIONS_FILE) {
+    n = asprintf(&path, "%s/%016" PRIx64 "-%016" PRIx64 ".defs", directory, file->hash, file->process);
+  } else {
+    n = asprintf(&path, "%s/%016" PRIx64 "-%016" PRIx64 "-%" PRIu64 ".ring", directory, file->hash, file->process,
+                 file->number);
+  }
+  return n < 0 ? NULL : path;
+}
+
+static void lose(void *context, uint64_t offset, uint64_t length, rk_status status, const char *reason, uint32_t writer)
+{
+  finding *f = context;
+  rk_orphan_list *list = f->list;
+  char *path = path_of(f->directory, f->file);
+  if (path == NULL ||
+      !rk_array_grow((void **)&list->losses, &list->loss_capacity, list->loss_count + 1, sizeof *list->losses)) {
+    free(path);
+    f->no_memory = true;
+    return;
+  }
+  rk_orphan_loss *loss = &list->losses[list->loss_count++];
+  *loss = (rk_orphan_loss){.path = path,
+                           .has_hash = f->file != NULL,
+                           .recording_hash = f->file == NULL ? 0 : f->file->hash,
+                           .offset = offset,
+                           .length = length,
+                           .status = status,
+                           .writer = writer};
+  (void)snprintf(loss->reason, sizeof loss->reason, "%s", reason);
+}
+
+static void lose_unread(finding *f, int failed)
+{
+  rk_error error;
+  (void)rk_fail_errno(&error, failed, "cannot read");
+  lose(f, 0, 0, RK_ERR_IO, error.message, 0);
+}
+
+/* ---- Files ---- */
+
+/* A descriptor of the regular file, or -1: it is gone, or a loss was told. */
+static int open_file(finding *f, const spool_file *file, uint64_t *size)
+{
+  f->file = file;
+  char *path = path_of(".", file);
+  if (path == NULL) {
+    f->no_memory = true;
+    return -1;
+  }
+  int fd;
+  do {
+    fd = openat(f->directory_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  } while (fd < 0 && errno == EINTR);
+  free(path);
+  struct stat info;
+  if (fd < 0 || fstat(fd, &info) != 0) {
+    if (errno == ENOENT) { /* adopted meanwhile: its rows are in the recording */
+      return -1;
+    }
+    lose_unread(f, errno);
+  } else if (!S_ISREG(info.st_mode)) {
+    lose(f, 0, 0, RK_ERR_CORRUPT, "not a regular file", 0);
+  } else {
+    *size = (uint64_t)info.st_size;
+    return fd;
+  }
+  if (fd >= 0) {
+    (void)close(fd);
+  }
+  return -1;
+}
+
+/* False: the file is shorter or cannot be read; told. */
+static bool read_at(finding *f, int fd, void *out, uint64_t size, uint64_t offset)
+{
+  uint8_t *p = out;
+  while (size > 0) {
+    const ssize_t n = pread(fd, p, size, (off_t)offset);
+    if (n < 0 && errno == EINTR) {
+      continue;
+    }
+    if (n <= 0) {
+      if (n < 0) {
+        lose_unread(f, errno);
+      } else {
+        lose(f, offset, size, RK_ERR_TRUNCATED, "the file is too short", 0);
+      }
+      return false;
+    }
+    p += n;
+    offset += (uint64_t)n;
+    size -= (uint64_t)n;
+  }
+  return true;
+}
+
+/* ---- Rings ---- */
+
+/* Reads the rows of [tail, head) to their places, and the header once more: an adopter may have moved the tail on, and
+ * a living writer, should this be one, may have used the places before it again. What lies before the tail is in the
+ * recording. False: no rows, or told. */
+static bool read_rows(finding *f, int fd, rk_orphan_ring *ring)
+{
+  rk_ring_header *header = &ring->header;
+  const uint64_t head = header->head;
+  const uint64_t size = header->size;
+  const uint64_t begin = header->tail & (size - 1);
+  const uint64_t count = head - header->tail;
+  const uint64_t first = count < size - begin ? count : size - begin;
+  rk_ring_header after;
+  if (!read_at(f, fd, ring->data + begin, first, RK_RING_HEADER_SIZE + begin) ||
+      !read_at(f, fd, ring->data, count - first, RK_RING_HEADER_SIZE) || !read_at(f, fd, &after, sizeof after, 0)) {
+    return false;
+  }
+  if (after.tail == header->tail && after.tag == header->tag) {
+    after.head = head;
+    *header = after;
+    return true;
+  }
+  if (after.tail >= head || after.tail < header->tail || after.tag != header->tag || after.size != size) {
+    return false;
+  }
+  after.head = head;
+  after.intent_end = after.intent_end > head ? 0 : after.intent_end;
+  *header = after;
+  return true;
+}
+
+static void read_ring(finding *f, const spool_file *file)
+{
+  rk_orphan_ring *ring = &f->rings[f->ring_count];
+  *ring = (rk_orphan_ring){.number = (uint32_t)file->number};
+  const int fd = open_file(f, file, &ring->file_size);
+  if (fd < 0) {
+    return;
+  }
+  rk_error error;
+  rk_status status;
+  const uint64_t known = sizeof ring->header;
+  bool kept = false;
+  if (ring->file_size == 0 || !read_at(f, fd, &ring->header, known, 0) ||
+      (ring->header.head == 0 && ring->header.tail == 0 && ring->header.dropped_rows == 0)) {
+    (void)0; /* told, or nothing was ever logged into it */
+  } else if ((status = rk_ring_header_check(&ring->header, ring->file_size, &error)) != RK_OK) {
+    lose(f, error.offset, ring->file_size - error.offset, status, error.message, 0);
+  } else if (ring->header.head != ring->header.tail || ring->header.dropped_rows != 0) {
+    const uint64_t count = ring->header.head - ring->header.tail;
+    if (count > RK_ORPHAN_SIZE_MAX - f->list->size) {
+      lose(f, 0, ring->file_size, RK_ERR_LIMIT, "too many rows in spools", ring->header.tag);
+    } else if ((ring->data = calloc(1, ring->header.size)) == NULL) {
+      f->no_memory = true;
+    } else {
+      f->list->size += count;
+      kept = read_rows(f, fd, ring);
+    }
+  }
+  (void)close(fd);
+  if (kept) {
+    f->ring_count++;
+  } else {
+    free(ring->data);
+  }
+}
+
+/* ---- Definitions ---- */
+
+/* The file's bytes; NULL: told. */
+static uint8_t *read_definitions(finding *f, int fd, uint64_t size)
+{
+  if (size > DEFINITIONS_MAX) {
+    lose(f, 0, size, RK_ERR_LIMIT, "too many definitions", 0);
+    return NULL;
+  }
+  uint8_t *bytes = malloc(size + 1);
+  if (bytes == NULL) {
+    f->no_memory = true;
+  } else if (!read_at(f, fd, bytes, size, 0)) {
+    free(bytes);
+    bytes = NULL;
+  }
+  return bytes;
+}
+
+/* False: told. */
+static bool load(finding *f, rk_dictionary *dictionary, const uint8_t *bytes, uint64_t size)
+{
+  rk_error error = {.offset = 0, .message = ""};
+  const rk_status status = rk_dictionary_load(dictionary, bytes, size, &error);
+  if (status == RK_ERR_NO_MEMORY) {
+    f->no_memory = true;
+  } else if (status == RK_END) {
+    lose(f, 0, size, RK_ERR_TRUNCATED, "rows without definitions", 0);
+  } else if (status != RK_OK) {
+    const uint64_t offset = error.offset > size ? 0 : error.offset;
+    lose(f, offset, size - offset, status, error.message, 0);
+  } else if (dictionary->recording_hash != f->file->hash || dictionary->process != f->file->process) {
+    lose(f, 0, size, RK_ERR_CORRUPT, "definitions of another spool than the name says", 0);
+  } else {
+    return true;
+  }
+  return false;
+}
+
+static bool same_boot(const char *boot_id)
+{
+  char own[40] = "";
+  const int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+  if (fd >= 0) {
+    const ssize_t n = read(fd, own, sizeof own - 1);
+    (void)close(fd);
+    own[n > 0 ? n : 0] = '\0';
+    own[strcspn(own, "\n")] = '\0';
+  }
+  return own[0] != '\0' && strcmp(own, boot_id) == 0;
+}
+
+/* Whether the process lives whose lock this is. The lock of a process that is gone is an adopter's: what it appends
+ * may come too late for this reader, so its spool is read. */
+static bool is_alive(finding *f, int fd, uint64_t size)
+{
+  struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
+  if (fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) {
+    return false;
+  }
+  if (size > DEFINITIONS_MAX) {
+    return true;
+  }
+  bool gone = false;
+  uint8_t *bytes = read_definitions(f, fd, size);
+  if (bytes != NULL) {
+    rk_dictionary dictionary;
+    gone = rk_dictionary_load(&dictionary, bytes, size, NULL) == RK_OK && dictionary.pid > 0 &&
+           dictionary.pid <= INT32_MAX && same_boot(dictionary.boot_id) && kill((pid_t)dictionary.pid, 0) != 0 &&
+           errno == ESRCH;
+    rk_dictionary_free(&dictionary);
+    free(bytes);
+  }
+  return !gone;
+}
+
+/* ---- A process ---- */
+
+/* The rows of the rings as a spool of the list. */
+static void add_spool(finding *f, const spool_file *definitions, int fd)
+{
+  struct stat info;
+  rk_orphan_list *list = f->list;
+  f->file = definitions;
+  if (fd < 0 || fstat(fd, &info) != 0) {
+    lose(f, 0, 0, RK_ERR_TRUNCATED, "rows without definitions", 0);
+    return;
+  }
+  uint8_t *bytes = read_definitions(f, fd, (uint64_t)info.st_size);
+  rk_dictionary dictionary = {0};
+  rk_orphan_spool spool = {.recording_hash = definitions->hash};
+  if (bytes != NULL && load(f, &dictionary, bytes, (uint64_t)info.st_size)) {
+    rk_buffer_append(&spool.stream, rk_stream_header_bytes, RK_STREAM_HEADER_SIZE);
+    for (size_t i = 0; i < f->ring_count && !f->no_memory; i++) {
+      const spool_file ring = {
+          .hash = definitions->hash, .process = definitions->process, .number = f->rings[i].number};
+      f->file = &ring;
+      f->no_memory = rk_orphan_rows_encode(&spool.stream, &dictionary, &f->rings[i], lose, f) != RK_OK;
+      f->file = definitions;
+    }
+    spool.path = path_of(f->directory, definitions);
+    if (spool.path == NULL ||
+        !rk_array_grow((void **)&list->spools, &list->spool_capacity, list->spool_count + 1, sizeof *list->spools)) {
+      f->no_memory = true;
+    }
+  }
+  if (spool.path != NULL && !f->no_memory) {
+    list->spools[list->spool_count++] = spool;
+  } else {
+    free(spool.path);
+    rk_buffer_free(&spool.stream);
+  }
+  rk_dictionary_free(&dictionary);
+  free(bytes);
+}
+
+/* The files of one process; its definitions, if they are there, are the last. */
+static void read_process(finding *f, const spool_file *files, size_t count)
+{
+  const spool_file definitions = {.hash = files->hash, .process = files->process, .number = DEFINITIONS_FILE};
+  const size_t losses = f->list->loss_count;
+  uint64_t size = 0;
+  const int fd = open_file(f, &definitions, &size); /* also where the listing missed it: it may be new */
+  const bool unreadable = f->list->loss_count > losses;
+  if (unreadable || f->no_memory || (fd >= 0 && is_alive(f, fd, size))) {
+    if (fd >= 0) {
+      (void)close(fd);
+    }
+    return;
+  }
+  f->ring_count = 0;
+  f->rings = calloc(count, sizeof *f->rings);
+  f->no_memory = f->rings == NULL;
+  for (size_t i = 0; i < count && !f->no_memory; i++) {
+    if (files[i].number != DEFINITIONS_FILE) {
+      read_ring(f, &files[i]);
+    }
+  }
+  if (f->ring_count > 0 && !f->no_memory) {
+    add_spool(f, &definitions, fd); /* read after the rows: what they use was defined before */
+  }
+  for (size_t i = 0; i < f->ring_count; i++) {
+    free(f->rings[i].data);
+  }
+  free(f->rings);
+  f->rings = NULL;
+  if (fd >= 0) {
+    (void)close(fd);
+  }
+}
+
+/* ---- The directory ---- */
+
+static bool parse_hex(const char *text, uint64_t *value)
+{
+  *value = 0;
+  for (int i = 0; i < 16; i++) {
+    const char c = text[i];
+    if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'))) {
+      return false;
+    }
+    *value = *value << 4 | (uint64_t)(c <= '9' ? c - '0' : c - 'a' + 10);
+  }
+  return true;
+}
+
+/* "HASH-PROCESS.defs", "HASH-PROCESS-N.ring" as a writer spells them. */
+static bool parse_name(const char *name, spool_file *file)
+{
+  if (strlen(name) < 33 || !parse_hex(name, &file->hash) || name[16] != '-' || !parse_hex(name + 17, &file->process)) {
+    return false;
+  }
+  file->number = DEFINITIONS_FILE;
+  if (strcmp(name + 33, ".defs") == 0) {
+    return true;
+  }
+  char spelled[64];
+  unsigned number;
+  if (sscanf(name + 33, "-%9u.ring", &number) != 1) {
+    return false;
+  }
+  (void)snprintf(spelled, sizeof spelled, "-%u.ring", number);
+  file->number = number;
+  return strcmp(spelled, name + 33) == 0;
+}
+
+static int compare_files(const void *left, const void *right)
+{
+  const spool_file *a = left;
+  const spool_file *b = right;
+  if (a->hash != b->hash) {
+    return a->hash < b->hash ? -1 : 1;
+  }
+  if (a->process != b->process) {
+    return a->process < b->process ? -1 : 1;
+  }
+  return a->number < b->number ? -1 : a->number > b->number;
+}
+
+/* The spool files that the directory lists. */
+static void list_files(finding *f, DIR *directory, const uint64_t *hash, spool_files *files)
+{
+  for (;;) {
+    errno = 0;
+    const struct dirent *entry = readdir(directory);
+    if (entry == NULL) {
+      if (errno != 0) {
+        lose_unread(f, errno);
+      }
+      break;
+    }
+    spool_file file;
+    if (!parse_name(entry->d_name, &file) || (hash != NULL && file.hash != *hash)) {
+      continue;
+    }
+    if (!rk_array_grow((void **)&files->items, &files->capacity, files->count + 1, sizeof *files->items)) {
+      f->no_memory = true;
+      break;
+    }
+    files->items[files->count++] = file;
+  }
+  if (files->count > 0) {
+    qsort(files->items, files->count, sizeof *files->items, compare_files);
+  }
+}
+
+rk_status rk_orphan_list_read(rk_orphan_list *list, const char *directory, const uint64_t *hash)
+{
+  finding f = {.list = list, .directory = directory};
+  f.directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (f.directory_fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+    return RK_OK;
+  }
+  const int listed = f.directory_fd < 0 ? -1 : fcntl(f.directory_fd, F_DUPFD_CLOEXEC, 3);
+  DIR *entries = listed < 0 ? NULL : fdopendir(listed);
+  if (entries == NULL) {
+    lose_unread(&f, errno);
+    if (listed >= 0) {
+      (void)close(listed);
+    }
+  } else {
+    spool_files files = {0};
+    list_files(&f, entries, hash, &files);
+    (void)closedir(entries);
+    for (size_t i = 0; i < files.count && !f.no_memory;) {
+      size_t end = i + 1;
+      while (end < files.count && files.items[end].hash == files.items[i].hash &&
+             files.items[end].process == files.items[i].process) {
+        end++;
+      }
+      read_process(&f, &files.items[i], end - i);
+      i = end;
+    }
+    free(files.items);
+  }
+  if (f.directory_fd >= 0) {
+    (void)close(f.directory_fd);
+  }
+  return f.no_memory ? RK_ERR_NO_MEMORY : RK_OK;
+}
+
+void rk_orphan_list_free(rk_orphan_list *list)
+{
+  for (size_t i = 0; i < list->spool_count; i++) {
+    free(list->spools[i].path);
+    rk_buffer_free(&list->spools[i].stream);
+  }
+  for (size_t i = 0; i < list->loss_count; i++) {
+    free(list->losses[i].path);
+  }
+  free(list->spools);
+  free(list->losses);
+  *list = (rk_orphan_list){0};
+}

@@ -1,0 +1,47 @@
+/* Spools found in a directory, read into memory: the files are neither locked nor mapped nor changed (SPEC "Reading
+ * spools"). */
+#ifndef RK_READER_ORPHAN_FILES_H
+#define RK_READER_ORPHAN_FILES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "format/buffer.h"
+#include "rrdkit/status.h"
+
+/* Row bytes that are read for one recording at most; what exceeds it is a loss. */
+#define RK_ORPHAN_SIZE_MAX ((uint64_t)2 << 30)
+
+/* The rows of one dead process. */
+typedef struct rk_orphan_spool {
+  uint64_t recording_hash;
+  char *path;       /* of its definitions file */
+  rk_buffer stream; /* a recording of their own: stream header, writers, sealed chunks */
+} rk_orphan_spool;
+
+typedef struct rk_orphan_loss {
+  char *path; /* of a file or of the directory */
+  bool has_hash;
+  uint64_t recording_hash; /* in the file's name */
+  uint64_t offset, length;
+  rk_status status;
+  uint32_t writer;
+  char reason[160];
+} rk_orphan_loss;
+
+/* Zero-initialise. */
+typedef struct rk_orphan_list {
+  rk_orphan_spool *spools;
+  size_t spool_count, spool_capacity;
+  rk_orphan_loss *losses;
+  size_t loss_count, loss_capacity;
+  uint64_t size; /* row bytes read */
+} rk_orphan_list;
+
+/* Adds what the dead left in `directory`, which need not exist; `hash`: only of that recording (NULL: of all). A
+ * process is alive while its lock is held, unless it is gone and another works on its rows. RK_ERR_NO_MEMORY. */
+rk_status rk_orphan_list_read(rk_orphan_list *list, const char *directory, const uint64_t *hash);
+void rk_orphan_list_free(rk_orphan_list *list);
+
+#endif
