@@ -1,4 +1,5 @@
 /* The chaos harness: a process that logs from many threads until it ends in one of many ways. */
+#include <execinfo.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -227,8 +228,19 @@ static void live(const writer *w)
   }
 }
 
+/* A crash that nobody planned: says where, and dies of it. */
+static void crash(int signal_number)
+{
+  void *frames[64];
+  signal(signal_number, SIG_DFL);
+  backtrace_symbols_fd(frames, backtrace(frames, 64), STDERR_FILENO);
+  kill(getpid(), signal_number);
+}
+
 int chaos_process_run(const chaos_round *round, uint32_t number)
 {
+  signal(SIGSEGV, crash);
+  signal(SIGBUS, crash);
   static writer the; /* outlives main, as the threads may */
   writer *w = &the;
   *w = (writer){.round = round, .number = number, .plan = chaos_plan_of(round, number)};
