@@ -203,7 +203,10 @@ static rk_status open_recording(const char *path, const rk_recording_options *op
       rk_error why = {0};
       rk_recording_error(recording, &why);
       rk_recording_free(recording);
-      return rk_fail(error, status, RK_NO_OFFSET, "%s", why.message);
+      if (error != NULL) {
+        *error = why;
+      }
+      return status;
     }
   }
   *out = recording;
