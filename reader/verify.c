@@ -119,6 +119,9 @@ static void settle_rows(rk_verifying *v, sequence *s, size_t count)
     find_rows(v, s, s->settled, s->rows.runs[i].first);
     s->settled = (uint64_t)s->rows.runs[i].last + 1;
   }
+  if (count == 0) {
+    return;
+  }
   s->rows.count -= count;
   memmove(s->rows.runs, s->rows.runs + count, s->rows.count * sizeof *s->rows.runs);
 }
@@ -264,7 +267,6 @@ static rk_status judge_writer(rk_verifying *v, sequence *s, rk_error *error)
     s->judged = s->judged || s->entries[i]->numbered;
     s->live = s->live || s->entries[i]->input->live;
   }
-  v->report->judged_writer_count += s->judged;
   const rk_status status = judge_chunks(v, s, error);
   if (status) {
     return status;
@@ -273,6 +275,7 @@ static rk_status judge_writer(rk_verifying *v, sequence *s, rk_error *error)
   for (size_t i = 0; i < s->count && !known; i++) {
     known = s->entries[i]->lost ? NULL : s->entries[i];
   }
+  v->report->judged_writer_count += s->judged && known;
   if (known && !rk_index_writer(v->reader, known->store, known->writer)) {
     v->report->writer_count++;
     if (s->judged) {
