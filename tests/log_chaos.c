@@ -556,11 +556,12 @@ static unsigned run_round(const request *r, uint64_t seed, uint64_t kills, const
 /* log_chaos --process NUMBER SEED SCENARIO TRUTH_FD PATH SPOOL: what exec_writer starts. */
 static int run_process(char **argv)
 {
-  chaos_round round = {.seed = parse_number(argv[1]),
-                       .scenario = (unsigned)parse_number(argv[2]),
-                       .truth_fd = (int)parse_number(argv[3]),
-                       .path = argv[4],
-                       .spool_directory = argv[5][0] == '\0' ? NULL : argv[5]};
+  static chaos_round round; /* the threads outlive main */
+  round = (chaos_round){.seed = parse_number(argv[1]),
+                        .scenario = (unsigned)parse_number(argv[2]),
+                        .truth_fd = (int)parse_number(argv[3]),
+                        .path = argv[4],
+                        .spool_directory = argv[5][0] == '\0' ? NULL : argv[5]};
   round.truth = mmap(NULL, sizeof *round.truth, PROT_READ | PROT_WRITE, MAP_SHARED, round.truth_fd, 0);
   return round.truth == MAP_FAILED ? 1 : chaos_process_run(&round, (uint32_t)parse_number(argv[0]));
 }
