@@ -239,17 +239,18 @@ static void test_finish_conflict(void **state)
 static void test_finish_adopts(void **state)
 {
   const scene *s = *state;
-  rk_recording *recording = open_at(s->path, &named);
   const pid_t child = fork();
   if (child == 0) {
-    log_rows(recording, 0, 20);
+    log_rows(open_at(s->path, &named), 0, 20);
     kill(getpid(), SIGKILL);
   }
   int status;
   assert_int_equal(waitpid(child, &status, 0), child);
+  rk_recording *recording = open_at(s->path, &named);
+  log_rows(recording, 20, 30);
   assert_int_equal(rk_recording_finish(recording), RK_OK);
   rk_recording_free(recording);
-  check_footer(s->path, 0, 21);
+  check_footer(s->path, 0, 31);
   assert_int_equal(count_entries(s->directory, ""), 1);
 }
 
