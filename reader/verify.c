@@ -87,6 +87,7 @@ static rk_status check_chunk(rk_verifying *v, rk_entry *entry, rk_open_chunk **o
     v->report->chunk_count++;
     v->report->row_count += entry->bare ? 0 : entry->row_count;
     v->report->unsealed_chunk_count += !entry->sealed;
+    v->report->spool_row_count += entry->input->owned && !entry->bare ? entry->row_count : 0;
     if (*open && v->chunk_ids) {
       v->chunk_ids[entry - (rk_entry *)v->reader->entries.items] = (*open)->chunk.id;
     }
@@ -181,7 +182,7 @@ static void find_gap(rk_verifying *v, sequence *s, uint64_t first, const rk_entr
                         .first = first,
                         .last = (uint64_t)entry->chunk_number - 1};
   const uint64_t from = before ? before->offset + before->size : 0;
-  if ((!before || before->input == entry->input) && from <= entry->offset) {
+  if ((!before || before->input == entry->input) && !entry->input->owned && from <= entry->offset) {
     finding.input = entry->input->name;
     finding.offset = from;
     finding.length = entry->offset - from;
@@ -225,7 +226,9 @@ static rk_status judge_chunks(rk_verifying *v, sequence *s, rk_error *error)
       continue;
     }
     const uint64_t this_content = number_is_shared(s, i) ? content(entry, open) : 0;
-    const bool same_number = before && before->chunk_number == entry->chunk_number && entry->numbered;
+    const bool in_spool = entry->input->owned != NULL; /* adopted meanwhile, its rows are in other chunks, too */
+    const bool single = entry->numbered && !in_spool;
+    const bool same_number = single && before && before->chunk_number == entry->chunk_number;
     const bool repeated = same_number && this_content == before_content;
     bool conflict = same_number && !repeated;
     if (entry->chunk_number > expected) {
@@ -241,7 +244,7 @@ static rk_status judge_chunks(rk_verifying *v, sequence *s, rk_error *error)
       if (!take_rows(v, s, open, &known)) {
         status = rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to verify");
       }
-      conflict = conflict || (known > 0 && entry->numbered);
+      conflict = conflict || (known > 0 && single);
     }
     if (conflict) {
       find_chunk(v, RK_FINDING_CHUNK_CONFLICT, entry);
@@ -272,9 +275,14 @@ static rk_status judge_writer(rk_verifying *v, sequence *s, rk_error *error)
     return status;
   }
   const rk_entry *known = NULL;
-  for (size_t i = 0; i < s->count && !known; i++) {
-    known = s->entries[i]->lost ? NULL : s->entries[i];
+  bool in_spool = false;
+  for (size_t i = 0; i < s->count; i++) {
+    if (!s->entries[i]->lost) {
+      known = s->entries[i];
+      in_spool = in_spool || known->input->owned;
+    }
   }
+  v->report->spool_writer_count += in_spool;
   v->report->judged_writer_count += s->judged && known;
   if (known && !rk_index_writer(v->reader, known->store, known->writer)) {
     v->report->writer_count++;

@@ -10,7 +10,7 @@ import sys
 import tempfile
 
 BIN = os.path.abspath(sys.argv[1])
-CHECK, DUMP, LOG = (os.path.join(BIN, name) for name in ("rrd-check", "rrd-dump", "log_cli"))
+CHECK, DUMP, LOG, LEFT = (os.path.join(BIN, name) for name in ("rrd-check", "rrd-dump", "log_cli", "log_left"))
 ROWS = 182  # of one run of log_cli: 2 threads, 30 loops of 3, and two static rows
 
 
@@ -94,8 +94,8 @@ def test_sound(data):
     report = judge("a.rrd", 0)
     assert list(report) == [
         "file", "verdict", "state", "fast", "bytes", "frames", "fillers", "chunks", "unsealed_chunks", "repeated_chunks",
-        "conflicting_chunks", "missing_chunks", "rows", "missing_rows", "writers", "judged_writers", "unknown_writers",
-        "lost_ranges", "lost_bytes", "pending_bytes", "losses", "findings"], report
+        "conflicting_chunks", "missing_chunks", "rows", "missing_rows", "spool_rows", "spool_writers", "writers",
+        "judged_writers", "unknown_writers", "lost_ranges", "lost_bytes", "pending_bytes", "losses", "findings"], report
     assert report["verdict"] == "sound" and report["state"] == "unfinished" and report["bytes"] == len(data)
     assert report["judged_writers"] == 3 and report["losses"] == report["findings"] == []
     assert judge("a.rrd", 0, "--fast")["fast"] is True
@@ -319,6 +319,39 @@ def test_recover_output(data):
     expect(run(CHECK, "--recover", "-o", "absent/x.rrd", "a.rrd"), 1, r"rrd-check: absent/x\.rrd: [^\n]+\n")
 
 
+def tree(path):
+    return {os.path.join(base, name): open(os.path.join(base, name), "rb").read()
+            for base, _, names in os.walk(path) for name in names}
+
+
+def test_spool():
+    """A process that died left rows: they are not missing, are recovered, and --finish brings them in."""
+    os.mkdir("left")
+    expect(run(LEFT, "left/run.rrd"), 0)
+    before = tree("left")
+    assert len(before) > 1, before
+    report = judge("left/run.rrd", 0)
+    assert (report["rows"], report["spool_rows"], report["spool_writers"]) == (51, 30, 1), report  # the recording's start is a row
+    assert report["verdict"] == "sound" and report["writers"] == report["judged_writers"] == 1
+    assert "; 30 rows of these in the spools of 1 dead writer\n" in expect(run(CHECK, "left/run.rrd"), 0)
+    alone = judge("left/run.rrd", 0, "--ignore-spool")
+    assert (alone["rows"], alone["spool_rows"]) == (21, 0)
+    expect(run(CHECK, "-q", "--recover", "-o", "clean.rrd", "left/run.rrd"), 0)
+    assert judge("clean.rrd", 0)["rows"] == 51
+    assert tree("left") == before, "reading changed something"
+    # what the file lacks, the spool does not tell: its rows come later
+    data = before["left/run.rrd"]
+    chunk = next(f for f in frames(data) if f[0] == 2 and f[4] == 1)
+    store("left/run.rrd", data[:chunk[1]] + bytes(chunk[2]) + data[chunk[1] + chunk[2]:])
+    report = judge("left/run.rrd", 3)
+    assert report["rows"] == 31 and missing(report) == list(range(1, 21)), report
+    assert missing(report, "chunks-missing") == [1] and report["spool_rows"] == 30
+    store("left/run.rrd", data)
+    assert "sound, finished: " in expect(run(CHECK, "--finish", "left/run.rrd"), 0)
+    report = judge("left/run.rrd", 0)
+    assert (report["rows"], report["spool_rows"]) == (51, 0) and list(tree("left")) == ["left/run.rrd"]
+
+
 def test_stock():
     """A file without seals, as other software writes it: made here from a recording by leaving out field 24601."""
     merged = open("merged.rrd", "rb").read()
@@ -355,6 +388,7 @@ def main():
         finished = test_finish(data)
         test_footer(finished)
         test_recover_output(data)
+        test_spool()
         test_stock()
     print("ok")
 

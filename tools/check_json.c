@@ -99,6 +99,8 @@ void check_print_json(out *o, check_report *report)
   number(o, "missing_chunks", v->missing_chunk_count);
   number(o, "rows", v->row_count);
   number(o, "missing_rows", v->missing_row_count);
+  number(o, "spool_rows", v->spool_row_count);
+  number(o, "spool_writers", v->spool_writer_count);
   number(o, "writers", v->writer_count);
   number(o, "judged_writers", v->judged_writer_count);
   number(o, "unknown_writers", v->unknown_writer_count);

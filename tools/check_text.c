@@ -235,6 +235,10 @@ static void print_summary(out *o, const check_report *r)
     counted(o, ", ", v->conflict_count, "conflicting chunk");
   if (v->pending_size > 0)
     counted(o, ", not judged, for they are still being written: ", v->pending_size, "byte");
+  if (v->spool_row_count > 0) {
+    counted(o, "; ", v->spool_row_count, "row");
+    counted(o, " of these in the spools of ", v->spool_writer_count, "dead writer");
+  }
   if (v->chunk_count > 0 && v->unsealed_chunk_count == v->chunk_count)
     out_text(o, "; no seals: only structure and contents could be judged");
   else if (v->unsealed_chunk_count > 0)

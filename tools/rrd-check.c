@@ -11,12 +11,14 @@
 #include "rrdkit/recording.h"
 #include "terminal.h"
 
-enum { OPTION_FAST = 256, OPTION_JSON, OPTION_RECOVER, OPTION_FORCE, OPTION_FINISH };
+enum { OPTION_FAST = 256, OPTION_JSON, OPTION_RECOVER, OPTION_FORCE, OPTION_FINISH, OPTION_IGNORE_SPOOL };
 
 static const cli_option options[] = {
     {0, NULL, NULL, "Checking"},
     {OPTION_FAST, "fast", NULL, "check the hash of every chunk but do not decode it: rows are not judged one by one"},
     {OPTION_JSON, "json", NULL, "one JSON object on one line for each file"},
+    {OPTION_IGNORE_SPOOL, "ignore-spool", NULL,
+     "only what the files hold, without the rows that dead writers left in their spools"},
     {'q', "quiet", NULL, "print nothing but errors; the exit code tells"},
     {0, NULL, NULL, "Recovering"},
     {OPTION_RECOVER, "recover", NULL, "write everything undamaged of the one FILE, in order, to OUT"},
@@ -41,7 +43,7 @@ static const cli_tool tool = {
 };
 
 typedef struct request {
-  bool fast, json, quiet, recover, force, finish;
+  bool fast, json, quiet, recover, force, finish, ignore_spool;
   const char *output;
 } request;
 
@@ -69,6 +71,9 @@ static void parse(request *r, int argc, char **argv)
       break;
     case OPTION_FORCE:
       r->force = true;
+      break;
+    case OPTION_IGNORE_SPOOL:
+      r->ignore_spool = true;
       break;
     case OPTION_FINISH:
       r->finish = true;
@@ -109,7 +114,7 @@ static bool on_recover_progress(void *context, uint64_t rows_done, uint64_t rows
  * long as it lives. */
 static rk_reader *judge(const request *r, check_report *report, rk_error *error)
 {
-  const rk_reader_options told = {.on_loss = check_on_loss, .context = report};
+  const rk_reader_options told = {.ignore_spools = r->ignore_spool, .on_loss = check_on_loss, .context = report};
   const rk_verify_options how = {
       .fast = r->fast, .on_finding = check_on_finding, .on_progress = on_check_progress, .context = report};
   rk_reader *reader = NULL;
@@ -176,7 +181,8 @@ static void check(const request *r, const char *path, out *o)
   check_report report = {.file = path, .fast = r->fast};
   rk_error error = {.offset = RK_NO_OFFSET};
   rk_reader *reader = judge(r, &report, &error);
-  if (r->finish && reader != NULL && !report.verified.finished && finish(path)) {
+  if (r->finish && reader != NULL && (!report.verified.finished || report.verified.spool_row_count > 0) &&
+      finish(path)) {
     rk_reader_free(reader); /* what was wrong before may have been repaired */
     check_report_free(&report);
     report = (check_report){.file = path, .fast = r->fast};

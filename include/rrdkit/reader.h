@@ -231,8 +231,9 @@ typedef struct rk_verify_report {
   bool live;     /* somebody has an input open to append: it was judged as far as it reached when it was added */
   bool finished; /* every input ends with a footer */
   uint64_t frame_count, filler_count;
-  uint64_t chunk_count, row_count; /* sound ones, repeats not counted */
-  uint64_t unsealed_chunk_count;   /* of other software: without hash and number, so only decoding could judge them */
+  uint64_t chunk_count, row_count;              /* sound ones, repeats not counted; those of spools included */
+  uint64_t spool_row_count, spool_writer_count; /* of these, in spools of dead writers and not yet in the inputs */
+  uint64_t unsealed_chunk_count; /* of other software: without hash and number, so only decoding could judge them */
   uint64_t repeated_chunk_count, conflict_count;
   uint64_t writer_count, unknown_writer_count;
   uint64_t judged_writer_count;                    /* of these, those whose sequence was judged */
