@@ -331,20 +331,9 @@ static void add_spool(finding *f, const spool_file *definitions, int fd)
   free(bytes);
 }
 
-/* The files of one process; its definitions, if they are there, are the last. */
-static void read_process(finding *f, const spool_file *files, size_t count)
+/* The rings among the files of one dead process, and what their rows become. fd: its definitions, or -1. */
+static void read_rings(finding *f, const spool_file *files, size_t count, const spool_file *definitions, int fd)
 {
-  const spool_file definitions = {.hash = files->hash, .process = files->process, .number = DEFINITIONS_FILE};
-  const size_t losses = f->list->loss_count;
-  uint64_t size = 0;
-  const int fd = open_file(f, &definitions, &size); /* also where the listing missed it: it may be new */
-  const bool unreadable = f->list->loss_count > losses;
-  if (unreadable || f->no_memory || (fd >= 0 && is_alive(f, fd, size))) {
-    if (fd >= 0) {
-      (void)close(fd);
-    }
-    return;
-  }
   f->ring_count = 0;
   f->rings = calloc(count, sizeof *f->rings);
   f->no_memory = f->rings == NULL;
@@ -354,16 +343,30 @@ static void read_process(finding *f, const spool_file *files, size_t count)
     }
   }
   if (f->ring_count > 0 && !f->no_memory) {
-    add_spool(f, &definitions, fd); /* read after the rows: what they use was defined before */
+    add_spool(f, definitions, fd); /* read after the rows: what they use was defined before */
   }
   for (size_t i = 0; i < f->ring_count; i++) {
     free(f->rings[i].data);
   }
   free(f->rings);
   f->rings = NULL;
+}
+
+/* The files of one process. */
+static void read_process(finding *f, const spool_file *files, size_t count)
+{
+  const spool_file definitions = {.hash = files->hash, .process = files->process, .number = DEFINITIONS_FILE};
+  const size_t losses = f->list->loss_count;
+  uint64_t size = 0;
+  const int fd = open_file(f, &definitions, &size); /* also where the listing missed it: it may be new */
+  const bool unreadable = f->list->loss_count > losses;
+  if (!unreadable && !f->no_memory && (fd < 0 || !is_alive(f, fd, size))) {
+    read_rings(f, files, count, &definitions, fd);
+  }
   if (fd >= 0) {
     (void)close(fd);
   }
+  f->file = NULL;
 }
 
 /* ---- The directory ---- */
