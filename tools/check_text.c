@@ -142,7 +142,8 @@ static void print_writer(out *o, uint32_t tag)
 static void print_losses(out *o, check_report *r)
 {
   size_t count;
-  qsort(r->losses, r->loss_count, sizeof *r->losses, compare_losses);
+  if (r->loss_count > 0)
+    qsort(r->losses, r->loss_count, sizeof *r->losses, compare_losses);
   missing *groups = group(r, &count);
   uint64_t *footer_rows = cli_realloc(NULL, r->loss_count, sizeof *footer_rows); /* by loss */
   memset(footer_rows, 0, r->loss_count * sizeof *footer_rows);
