@@ -556,6 +556,7 @@ static void note_foreign(rk_recording *recording)
 
 rk_status rk_adopt_orphans(rk_recording *recording, rk_error *error)
 {
+  pthread_mutex_lock(&recording->adopt_mutex);
   pthread_mutex_lock(&recording->mutex);
   const uint64_t own = recording->definitions_fd >= 0 ? recording->identity : 0;
   pthread_mutex_unlock(&recording->mutex);
@@ -588,5 +589,6 @@ rk_status rk_adopt_orphans(rk_recording *recording, rk_error *error)
   if (directory >= 0) {
     close(directory);
   }
+  pthread_mutex_unlock(&recording->adopt_mutex);
   return first;
 }

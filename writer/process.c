@@ -132,6 +132,8 @@ static void after_fork_child(void)
 {
   for (rk_recording *recording = list; recording != NULL; recording = recording->next) {
     pthread_mutex_init(&recording->append_mutex, NULL); /* may have been held by a thread that is no more */
+    pthread_mutex_init(&recording->adopt_mutex, NULL);
+    recording->set_aside = (rk_buffer){0}; /* may have been growing */
     pthread_mutex_init(&recording->background_mutex, NULL);
     pthread_cond_init(&recording->background_wake, NULL);
     recording->background_runs = false;

@@ -182,6 +182,7 @@ static rk_status open_recording(const char *path, const rk_recording_options *op
   pthread_mutex_init(&recording->close_mutex, NULL);
   pthread_mutex_init(&recording->mutex, NULL);
   pthread_mutex_init(&recording->append_mutex, NULL);
+  pthread_mutex_init(&recording->adopt_mutex, NULL);
   pthread_mutex_init(&recording->background_mutex, NULL);
   pthread_cond_init(&recording->background_wake, NULL);
   bool created = false;

@@ -1,7 +1,7 @@
 /* The structures that the files of writer/ share.
  *
- * Lock order: process list -> close_mutex -> a ring's mutex -> recording mutex -> append_mutex. Logging takes none of
- * them unless its ring is nearly full. */
+ * Lock order: process list -> close_mutex -> adopt_mutex or a ring's mutex -> recording mutex -> append_mutex. Logging
+ * takes none of them unless its ring is nearly full. */
 #ifndef RK_WRITER_WRITER_INTERNAL_H
 #define RK_WRITER_WRITER_INTERNAL_H
 
@@ -169,8 +169,8 @@ struct rk_recording {
   int adopt_fd;          /* definitions of the dead process that is being adopted, or -1 */
   rk_error background_error;
 
-  /* of who adopts: one thread at a time */
-  rk_buffer set_aside; /* u64[]: processes whose spools are damaged, and were reported */
+  pthread_mutex_t adopt_mutex; /* one thread at a time adopts; it has the following */
+  rk_buffer set_aside;         /* u64[]: processes whose spools are damaged, and were reported */
   bool noted_foreign;
 
   pthread_mutex_t append_mutex;
@@ -331,8 +331,8 @@ rk_status rk_place_choose(rk_recording *recording, const rk_recording_options *o
 rk_status rk_place_error(const char *path, int failed, rk_error *error);
 
 /* ---- adopt.c ---- */
-/* Brings in the rows of processes that died; only one thread of a recording at a time. What cannot be read stays and is
- * noted once. RK_OK, or why readable rows still wait. No lock may be held. */
+/* Brings in the rows of processes that died. What cannot be read stays and is noted once. RK_OK, or why readable rows
+ * still wait. No lock may be held. */
 rk_status rk_adopt_orphans(rk_recording *recording, rk_error *error);
 
 /* ---- background.c ---- */
