@@ -91,7 +91,8 @@ RK_API rk_status rk_reader_open(const rk_reader_options *options, rk_reader **re
  * Rows that writers left in their spools when they died belong to a regular file as if they had been appended, each
  * once: spools are looked for in "<path>.spool" and in the spool directory of the options or the environment, and are
  * read without locking or changing anything. The spool of a living process is left alone. One that is damaged, cannot
- * be read, or lies beside the file but belongs to another recording is a loss whose input is the spool's file. */
+ * be read, or lies beside the file but belongs to another recording is a loss whose input is the spool's file; so are
+ * rows beyond 2 GiB of spools, which are held in memory, compressed. */
 RK_API rk_status rk_reader_add(rk_reader *reader, const char *path, rk_error *error);
 
 /* The same from memory, which the caller keeps until rk_reader_free. `name` is used in losses. */
