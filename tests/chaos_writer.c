@@ -144,7 +144,10 @@ static _Noreturn void run_child(writer *w, uint32_t number, uint64_t seed)
   }
   static const chaos_end ends[] = {CHAOS_END_QUICK_EXIT, CHAOS_END_QUICK_EXIT, CHAOS_END_SIGKILL, CHAOS_END_ABORT,
                                    CHAOS_END_SIGSEGV,    CHAOS_END_EXIT,       CHAOS_END_CLOSE};
-  const chaos_end end = ends[chaos_below(&random, sizeof ends / sizeof ends[0])];
+  chaos_end end = ends[chaos_below(&random, sizeof ends / sizeof ends[0])];
+  if (end == CHAOS_END_EXIT && (w->plan.end == CHAOS_END_EXIT || w->plan.end == CHAOS_END_RETURN)) {
+    end = CHAOS_END_QUICK_EXIT; /* exit() can hang in a child forked while another thread was in exit() */
+  }
   end_process(w, number, end);
   atomic_store(&w->round->truth->processes[number].ending, CHAOS_END_CLOSE);
   const rk_status status = rk_recording_close(w->recording);
