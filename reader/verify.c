@@ -361,23 +361,22 @@ static rk_status verify(rk_verifying *v, rk_error *error)
   rk_reader *reader = v->reader;
   rk_entry *entries = reader->entries.items;
   const size_t count = reader->entries.count;
+  const bool keep_ids = reader->footers.count > 0 && !v->options->fast;
   rk_entry **sorted = calloc(count + 1, sizeof *sorted);
-  if (reader->footers.count > 0 && !v->options->fast) {
-    v->chunk_ids = calloc(count + 1, sizeof *v->chunk_ids);
+  v->chunk_ids = keep_ids ? calloc(count + 1, sizeof *v->chunk_ids) : NULL;
+  if (!sorted || (keep_ids && !v->chunk_ids)) {
+    free((void *)sorted);
+    free(v->chunk_ids);
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to verify");
   }
-  rk_status status = sorted && (v->chunk_ids || reader->footers.count == 0 || v->options->fast)
-                         ? RK_OK
-                         : rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to verify");
-  for (size_t i = 0; i < count && sorted; i++) {
+  for (size_t i = 0; i < count; i++) {
     sorted[i] = &entries[i];
     v->total += entries[i].size;
   }
-  if (status == RK_OK) {
-    qsort(sorted, count, sizeof *sorted, compare_entries);
-    status = verify_chunks(v, sorted, count, error);
-  }
+  qsort((void *)sorted, count, sizeof *sorted, compare_entries);
+  rk_status status = verify_chunks(v, sorted, count, error);
   status = status ? status : rk_verify_footers(v, error);
-  free(sorted);
+  free((void *)sorted);
   free(v->chunk_ids);
   return status;
 }

@@ -1,5 +1,4 @@
 /* Verifying a footer: what its manifests tell of the chunks against the chunks themselves. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "format/buffer.h"
@@ -104,12 +103,12 @@ static void lose(rk_verifying *v, const rk_footer_place *place, rk_status status
   rk_reader_lose(v->reader, place->input, place->offset, place->size, status, reason, 0);
 }
 
-static rk_status compare(rk_verifying *v, const rk_footer_place *place, const rk_footer_manifest *manifests,
-                         size_t manifest_count, rk_error *error)
+static rk_status compare(rk_verifying *v, const rk_footer_place *place, rk_arena *arena,
+                         const rk_footer_manifest *manifests, size_t manifest_count, rk_error *error)
 {
   comparison c = {.begin = entry_from(v->reader, place->input, place->stream_offset),
                   .end = entry_from(v->reader, place->input, place->offset)};
-  c.seen = calloc(c.end - c.begin + 1, sizeof *c.seen);
+  c.seen = rk_arena_array(arena, c.end - c.begin + 1, sizeof *c.seen);
   if (!c.seen) {
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to verify");
   }
@@ -129,7 +128,6 @@ static rk_status compare(rk_verifying *v, const rk_footer_place *place, const rk
                   (unsigned long long)c.wrong, (unsigned long long)untold);
     lose(v, place, RK_ERR_CORRUPT, reason.message);
   }
-  free(c.seen);
   return RK_OK;
 }
 
@@ -157,7 +155,7 @@ static rk_status verify_footer(rk_verifying *v, const rk_footer_place *place, rk
       lose(v, place, status, failed.message[0] ? failed.message : rk_status_text(status));
       status = RK_OK;
     } else if (manifest_count > 0) {
-      status = compare(v, place, manifests, manifest_count, error);
+      status = compare(v, place, &arena, manifests, manifest_count, error);
     }
   }
   rk_arena_free(&arena);
