@@ -3,6 +3,7 @@
 static void die_at(const char *where);
 #define RK_ADOPT_POINT(where) die_at(where)
 #include "writer/adopt.c"
+#include "writer/adopt_ring.c"
 
 #include "tests/stamps.h"
 
