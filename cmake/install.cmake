@@ -5,8 +5,8 @@ install(TARGETS rrdkit EXPORT rrdkit
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
   RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY include/rrdkit TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
-if(rrdkit_tool_targets)
-  install(TARGETS ${rrdkit_tool_targets} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+if(RRDKIT_BUILD_TOOLS)
+  install(TARGETS ${rrdkit_tools} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 
 set(rrdkit_package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/rrdkit)
@@ -37,9 +37,9 @@ install(FILES ${PROJECT_BINARY_DIR}/rrdkit.pc DESTINATION ${CMAKE_INSTALL_LIBDIR
 install(FILES LICENSE-MIT LICENSE-APACHE TYPE DOC)
 
 file(GLOB rrdkit_manuals CONFIGURE_DEPENDS docs/man/*.1)
-if(rrdkit_tool_targets)
+if(RRDKIT_BUILD_TOOLS)
   install(FILES ${rrdkit_manuals} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
-  foreach(tool ${rrdkit_tool_targets}) # bash-completion loads a file by the command's name
+  foreach(tool ${rrdkit_tools}) # bash-completion loads a file by the command's name
     install(FILES completions/bash/rrd-tools RENAME ${tool} DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
   endforeach()
 endif()
