@@ -45,6 +45,7 @@ rk_status rk_heal_open(rk_recording *recording, rk_error *error)
     }
   }
   recording->tail = (rk_tail){.repair_fd = fd, .walked = RK_STREAM_HEADER_SIZE, .last = -1};
+  pthread_mutex_init(&recording->tail.walk_mutex, NULL);
   return RK_OK;
 }
 
@@ -346,7 +347,7 @@ int rk_heal_before(rk_recording *recording, off_t offset)
 
 /* ---- The walk ---- */
 
-bool rk_heal_walk(rk_recording *recording, size_t frames)
+static bool walk(rk_recording *recording, size_t frames)
 {
   rk_tail *tail = &recording->tail;
   const off_t limit = lseek(tail->repair_fd, 0, SEEK_END);
@@ -408,4 +409,12 @@ bool rk_heal_walk(rk_recording *recording, size_t frames)
     }
   }
   return tail->walked >= limit;
+}
+
+bool rk_heal_walk(rk_recording *recording, size_t frames)
+{
+  pthread_mutex_lock(&recording->tail.walk_mutex);
+  const bool at_end = walk(recording, frames);
+  pthread_mutex_unlock(&recording->tail.walk_mutex);
+  return at_end;
 }
