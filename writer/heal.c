@@ -354,6 +354,7 @@ static bool walk(rk_recording *recording, size_t frames)
   uint8_t bytes[RK_FRAME_HEADER_SIZE], seal[RK_SEAL_SIZE + RK_FRAME_HEADER_SIZE];
   bool has_header = false;
   off_t bad = -1; /* begins a frame whose hash is wrong */
+  off_t healed = -1;
   if (tail->walked == tail->stuck_at && limit == tail->stuck_limit) {
     return true;
   }
@@ -395,12 +396,14 @@ static bool walk(rk_recording *recording, size_t frames)
       tail->last = -1;
       continue;
     }
-    const off_t next = next_sound(recording, at, limit);
+    const off_t next = at == healed ? -1 : next_sound(recording, at, limit); /* once is enough */
+    healed = at;
     int failed = 0;
     if (next >= 0) {
       pthread_mutex_lock(&recording->append_mutex);
       failed = heal_gap(recording, at, next);
       pthread_mutex_unlock(&recording->append_mutex);
+      bad = -1;
     }
     if (next < 0 || failed != 0) { /* a torn tail, or one who cannot be helped now */
       tail->stuck_at = at;
