@@ -45,6 +45,7 @@ rk_status rk_heal_open(rk_recording *recording, rk_error *error)
     }
   }
   recording->tail = (rk_tail){.repair_fd = fd, .walked = RK_STREAM_HEADER_SIZE, .last = -1};
+  pthread_mutex_init(&recording->tail.walk_mutex, NULL);
   return RK_OK;
 }
 
@@ -346,13 +347,14 @@ int rk_heal_before(rk_recording *recording, off_t offset)
 
 /* ---- The walk ---- */
 
-bool rk_heal_walk(rk_recording *recording, size_t frames)
+static bool walk(rk_recording *recording, size_t frames)
 {
   rk_tail *tail = &recording->tail;
   const off_t limit = lseek(tail->repair_fd, 0, SEEK_END);
   uint8_t bytes[RK_FRAME_HEADER_SIZE], seal[RK_SEAL_SIZE + RK_FRAME_HEADER_SIZE];
   bool has_header = false;
   off_t bad = -1; /* begins a frame whose hash is wrong */
+  off_t healed = -1;
   if (tail->walked == tail->stuck_at && limit == tail->stuck_limit) {
     return true;
   }
@@ -394,12 +396,14 @@ bool rk_heal_walk(rk_recording *recording, size_t frames)
       tail->last = -1;
       continue;
     }
-    const off_t next = next_sound(recording, at, limit);
+    const off_t next = at == healed ? -1 : next_sound(recording, at, limit); /* once is enough */
+    healed = at;
     int failed = 0;
     if (next >= 0) {
       pthread_mutex_lock(&recording->append_mutex);
       failed = heal_gap(recording, at, next);
       pthread_mutex_unlock(&recording->append_mutex);
+      bad = -1;
     }
     if (next < 0 || failed != 0) { /* a torn tail, or one who cannot be helped now */
       tail->stuck_at = at;
@@ -408,4 +412,12 @@ bool rk_heal_walk(rk_recording *recording, size_t frames)
     }
   }
   return tail->walked >= limit;
+}
+
+bool rk_heal_walk(rk_recording *recording, size_t frames)
+{
+  pthread_mutex_lock(&recording->tail.walk_mutex);
+  const bool at_end = walk(recording, frames);
+  pthread_mutex_unlock(&recording->tail.walk_mutex);
+  return at_end;
 }

@@ -25,7 +25,7 @@ int rk_heal_fill(rk_recording *recording, off_t start, off_t end);
 int rk_heal_before(rk_recording *recording, off_t offset);
 
 /* Walks on, by `frames` frames at most, towards the end of the file and heals what it meets, but not a torn tail: it
- * may still be growing. Every frame is visited once a process. True: at the end. Not for two threads at a time. */
+ * may still be growing. Every frame is visited once a process. True: at the end. */
 bool rk_heal_walk(rk_recording *recording, size_t frames);
 
 #endif

@@ -112,14 +112,15 @@ struct rk_thread {
 
 typedef struct rk_scratch rk_scratch;
 
-/* What is known of the recording's end, and the walk that looks for gaps. Guarded by the append mutex, but the walk's
- * own fields by its being one thread's at a time. */
+/* What is known of the recording's end, guarded by the append mutex, and the walk that looks for gaps, guarded by its
+ * own, which comes before. */
 typedef struct rk_tail {
   int repair_fd;  /* O_RDWR without O_APPEND, of its own, for in-place repairs; -1: closed */
   off_t end;      /* of this process's last record, all before it in step or left to the walk; 0: none yet */
   off_t reserved; /* blocks are allocated up to here, as far as this process knows */
   bool no_reservation;
-  off_t limit;  /* RLIMIT_FSIZE at the last look; INT64_MAX: none */
+  off_t limit; /* RLIMIT_FSIZE at the last look; INT64_MAX: none */
+  pthread_mutex_t walk_mutex;
   off_t walked; /* frames lead up to here */
   off_t last;   /* where the last of them begins, if it is sealed but its hash was not checked; else -1 */
   bool walked_sealed;
