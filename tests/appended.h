@@ -42,6 +42,15 @@ typedef struct appended_row {
   bool is_static;
 } appended_row;
 
+/* A chunk's frame as met. Healing may have moved it, or its writer's record, to a later place in the file. */
+typedef struct appended_place {
+  const uint8_t *payload;
+  size_t size;
+  rk_seal seal;
+  size_t writer_from; /* where the writer's first chunk lies */
+  bool introduced;    /* its writer's record came before */
+} appended_place;
+
 typedef void appended_visit(void *context, const appended_row *row);
 
 typedef struct appended {
@@ -111,7 +120,7 @@ static inline void appended_chunk(appended *file, const uint8_t *payload, size_t
     fail_msg("a chunk does not decode: %s", error.message);
   }
   appended_writer *writer = appended_find(file, seal->writer);
-  assert_non_null(writer); /* its record came first */
+  assert_non_null(writer);
   assert_int_equal(seal->chunk_number, writer->chunks);
   writer->chunks++;
   assert_int_equal(seal->row_count, chunk.row_count);
@@ -169,6 +178,28 @@ static inline void appended_chunk(appended *file, const uint8_t *payload, size_t
   rk_buffer_free(&ipc);
 }
 
+static inline int appended_order(const void *a, const void *b)
+{
+  const appended_place *x = a, *y = b;
+  if (x->writer_from != y->writer_from) {
+    return x->writer_from < y->writer_from ? -1 : 1;
+  }
+  return x->seal.chunk_number < y->seal.chunk_number ? -1 : x->seal.chunk_number > y->seal.chunk_number;
+}
+
+/* Reads the chunks in file order, or, where a gap was healed, those of each writer by their numbers. */
+static inline void appended_chunks(appended *file, appended_place *places, size_t count, appended_visit *visit,
+                                   void *context)
+{
+  if (file->filler_count > 0) {
+    qsort(places, count, sizeof *places, appended_order);
+  }
+  for (size_t i = 0; i < count; i++) {
+    assert_true(places[i].introduced || file->filler_count > 0);
+    appended_chunk(file, places[i].payload, places[i].size, &places[i].seal, visit, context);
+  }
+}
+
 /* Walks the whole file. Every writer's rows must be numbered 0, 1, 2 ... without gaps. */
 static inline appended *appended_read(const char *path, appended_visit *visit, void *context)
 {
@@ -186,6 +217,9 @@ static inline appended *appended_read(const char *path, appended_visit *visit, v
   rk_stream_header header;
   assert_true(size >= RK_STREAM_HEADER_SIZE);
   assert_int_equal(rk_stream_header_decode(bytes, &header, NULL), RK_OK);
+  appended_place *places = malloc((size / RK_SEAL_SIZE + 1) * sizeof *places);
+  assert_non_null(places);
+  size_t place_count = 0;
   for (size_t at = RK_STREAM_HEADER_SIZE; at < size;) {
     rk_frame_header frame;
     assert_true(size - at >= RK_FRAME_HEADER_SIZE && rk_frame_header_decode(bytes + at, &frame));
@@ -200,11 +234,21 @@ static inline appended *appended_read(const char *path, appended_visit *visit, v
       appended_store_info(file, payload, (size_t)frame.size, &seal, at == RK_STREAM_HEADER_SIZE);
     } else {
       assert_int_equal(frame.kind, RK_FRAME_ARROW_MSG);
-      appended_chunk(file, payload, (size_t)frame.size, &seal, visit, context);
+      appended_place *place = &places[place_count];
+      *place = (appended_place){payload, (size_t)frame.size, seal, at, appended_find(file, seal.writer) != NULL};
+      for (size_t i = 0; i < place_count; i++) {
+        if (places[i].seal.writer == seal.writer) {
+          place->writer_from = places[i].writer_from;
+          break;
+        }
+      }
+      place_count++;
     }
     assert_true(seal.recording_hash == rk_recording_hash(file->application_id, file->recording_id));
     at += frame_size;
   }
+  appended_chunks(file, places, place_count, visit, context);
+  free(places);
   for (size_t i = 0; i < file->writer_count; i++) {
     for (uint32_t row = 0; row < file->writers[i].rows; row++) {
       assert_int_equal(file->seen[i][row], 1);

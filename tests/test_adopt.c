@@ -187,9 +187,19 @@ static void test_survivors(void **state)
     if (posix_spawn(&spawned, "/bin/sh", &actions, NULL, arguments, environ) != 0) {
       abort();
     }
+    int ready[2];
+    char byte;
+    if (pipe(ready) != 0) {
+      abort();
+    }
     if (fork() == 0) { /* no exec: waits until the test closes the pipe */
-      char byte;
+      if (write(ready[1], "", 1) != 1) {
+        abort();
+      }
       _exit(read(pipe_ends[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    if (read(ready[0], &byte, 1) != 1) { /* before it runs, it has not let go of what it inherited */
+      abort();
     }
     kill(getpid(), SIGKILL);
   }
