@@ -4,7 +4,6 @@
  * Payload sizes are log-uniform between MIN_SIZE and MAX_SIZE. Payloads are a function of (process, thread, row), so
  * the reader can make each again: a row that is missing, doubled, invented, altered, out of its writer's order or out
  * of time order fails the run. */
-#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,41 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "rrdkit/rrdkit.h"
-
-struct plan {
-  const char *path;
-  unsigned processes, threads, rows;
-  size_t min_size, max_size;
-};
-
-static uint64_t mix(uint64_t x) /* splitmix64 */
-{
-  x += UINT64_C(0x9e3779b97f4a7c15);
-  x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-  x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-  return x ^ x >> 31;
-}
-
-/* Fills `out` (max_size + 8 bytes of room) with the payload of one row and returns its size. */
-static size_t make_payload(const struct plan *plan, uint64_t key, uint8_t *out)
-{
-  uint64_t state = mix(key);
-  const double fraction = (double)(state >> 11) / (double)(UINT64_C(1) << 53);
-  const double ratio = (double)plan->max_size / (double)plan->min_size;
-  size_t size = (size_t)((double)plan->min_size * pow(ratio, fraction));
-  size = size > plan->max_size ? plan->max_size : size;
-  for (size_t i = 0; i < size; i += 8) {
-    state = mix(state);
-    memcpy(out + i, &state, 8);
-  }
-  return size;
-}
-
-static uint64_t row_key(const struct plan *plan, unsigned writer, unsigned row)
-{
-  return (uint64_t)writer * plan->rows + row;
-}
+#include "tests/stress_rows.h"
 
 typedef struct worker {
   const struct plan *plan;
@@ -120,46 +85,6 @@ static void count_loss(void *context, const rk_loss *loss)
   fprintf(stderr, "log_stress: %s:%llu+%llu %s\n", loss->input, (unsigned long long)loss->offset,
           (unsigned long long)loss->length, loss->reason);
   ++*(unsigned *)context;
-}
-
-static const rk_component_cell *find(const rk_row *row, const char *component)
-{
-  for (size_t i = 0; i < row->component_count; i++) {
-    if (strcmp(row->components[i].component, component) == 0) {
-      return &row->components[i];
-    }
-  }
-  return NULL;
-}
-
-/* Compares one row with what its key says it must be. */
-static const char *check_row(const struct plan *plan, const rk_row *row, uint64_t *key, uint8_t *expected)
-{
-  const rk_component_cell *key_cell = find(row, "stress:key"), *payload_cell = find(row, "stress:payload");
-  if (key_cell == NULL || payload_cell == NULL || key_cell->count != 1 || payload_cell->count != 1) {
-    return "a component is missing";
-  }
-  const uint64_t *keys = key_cell->values->buffers[1];
-  *key = keys[key_cell->values->offset + key_cell->start];
-  if (*key >= (uint64_t)plan->processes * plan->threads * plan->rows) {
-    return "a key that nobody logged";
-  }
-  const struct ArrowArray *blobs = payload_cell->values, *bytes = blobs->children[0];
-  const int32_t *offsets = (const int32_t *)blobs->buffers[1] + blobs->offset + payload_cell->start;
-  const size_t size = make_payload(plan, *key, expected);
-  const uint8_t *data = (const uint8_t *)bytes->buffers[1] + bytes->offset + offsets[0];
-  if ((size_t)(offsets[1] - offsets[0]) != size || memcmp(data, expected, size) != 0) {
-    return "another payload";
-  }
-  if (row->writer == NULL) {
-    return "no writer";
-  }
-  for (size_t i = 0; i < row->timeline_count; i++) {
-    if (strcmp(row->timelines[i].timeline, "row") == 0) {
-      return row->timelines[i].value == (int64_t)(*key % plan->rows) ? NULL : "another time";
-    }
-  }
-  return "no timeline";
 }
 
 static int verify(const struct plan *plan)
