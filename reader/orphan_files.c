@@ -267,6 +267,24 @@ static bool same_boot(const char *boot_id)
   return own[0] != '\0' && strcmp(own, boot_id) == 0;
 }
 
+/* No such process, or one that only waits for its parent to ask how it ended. */
+static bool is_gone(int64_t pid)
+{
+  if (kill((pid_t)pid, 0) != 0) {
+    return errno == ESRCH;
+  }
+  char path[48], text[512];
+  (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+  if (fd >= 0) {
+    (void)close(fd);
+  }
+  text[n > 0 ? n : 0] = '\0';
+  const char *state = strrchr(text, ')'); /* the program's name before it may hold anything */
+  return state != NULL && state[1] == ' ' && (state[2] == 'Z' || state[2] == 'X');
+}
+
 /* Whether the process lives whose lock this is. The lock of a process that is gone is an adopter's: what it appends
  * may come too late for this reader, so its spool is read. */
 static bool is_alive(finding *f, int fd, uint64_t size)
@@ -283,8 +301,7 @@ static bool is_alive(finding *f, int fd, uint64_t size)
   if (bytes != NULL) {
     rk_dictionary dictionary;
     gone = rk_dictionary_load(&dictionary, bytes, size, NULL) == RK_OK && dictionary.pid > 0 &&
-           dictionary.pid <= INT32_MAX && same_boot(dictionary.boot_id) && kill((pid_t)dictionary.pid, 0) != 0 &&
-           errno == ESRCH;
+           dictionary.pid <= INT32_MAX && same_boot(dictionary.boot_id) && is_gone(dictionary.pid);
     rk_dictionary_free(&dictionary);
     free(bytes);
   }
