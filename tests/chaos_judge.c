@@ -164,8 +164,10 @@ unsigned chaos_judge(const chaos_round *round, const char *path, chaos_strictnes
   *verdict = (chaos_verdict){0};
   rk_reader *reader = NULL;
   rk_error error = {0};
-  if (!prepare(&j) ||
-      rk_reader_open(&(rk_reader_options){.on_loss = on_loss, .context = &j}, &reader, &error) != RK_OK ||
+  /* What was merged holds the rows of the spool already, which a chosen directory offers again for the same recording.
+   */
+  const rk_reader_options options = {.on_loss = on_loss, .context = &j, .ignore_spools = strictness == CHAOS_MERGED};
+  if (!prepare(&j) || rk_reader_open(&options, &reader, &error) != RK_OK ||
       rk_reader_add(reader, path, &error) != RK_OK) {
     fprintf(stderr, "log_chaos: %s: %s\n", path, error.message);
     j.mistakes++;

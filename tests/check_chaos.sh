@@ -3,5 +3,5 @@
 set -eu
 directory=$(mktemp -d)
 trap 'rmdir "$directory" 2>/dev/null || echo "kept: $directory"' EXIT
-"$1/log_chaos" --directory "$directory" --seed 1 --seconds 20
-"$1/log_chaos" --directory "$directory" --seconds 20
+"$1/log_chaos" --directory "$directory" --seed 1 --seconds 15
+"$1/log_chaos" --directory "$directory" --seconds 10
