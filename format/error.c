@@ -66,6 +66,8 @@ const char *rk_status_text(rk_status status)
     return "conflicts with the recording";
   case RK_ERR_FULL:
     return "ring full, row dropped";
+  case RK_AGAIN:
+    return "nothing more for now";
   }
   return "unknown status";
 }

@@ -183,8 +183,10 @@ static rk_status run(merge *m, rk_error *error)
   return status == RK_OK && !report(m, rows_done, rows_done) ? RK_END : status;
 }
 
-rk_status rk_reader_merge(rk_reader *reader, int fd, const rk_merge_options *options, rk_error *error)
+rk_status rk_reader_merge(rk_reader *reader, int fd, const rk_merge_options *options, rk_merge_report *report,
+                          rk_error *error)
 {
+  (void)report;
   if (reader == NULL || fd < 0) {
     return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "merging needs a reader and a descriptor");
   }

@@ -155,8 +155,9 @@ static rk_status add_source(rk_reader *reader, rk_input *input, const char *name
   return status;
 }
 
-rk_status rk_reader_add(rk_reader *reader, const char *path, rk_error *error)
+rk_status rk_reader_add(rk_reader *reader, const char *path, const rk_input_options *options, rk_error *error)
 {
+  (void)options;
   if (!reader || !path || reader->timeline) {
     return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "inputs are added before the first row is read");
   }

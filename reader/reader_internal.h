@@ -54,10 +54,16 @@ const struct ArrowSchema *rk_open_chunk_schema(const rk_open_chunk *open, size_t
 void rk_open_chunk_retain(rk_open_chunk *open);
 void rk_open_chunk_release(rk_open_chunk *open);
 
+typedef struct rk_entry rk_entry; /* a chunk of the index (reader_state.h) */
+
 /* A row by its place in a decoded chunk. */
 typedef struct rk_row_ref {
   rk_open_chunk *open; /* lent until the next call unless retained */
   int64_t row;         /* in the chunk's arrays; successive rows of a chunk need not be neighbours */
+  /* The chunk of an input that the row comes from, also when `open` is a piece of it that lay in a temporary file, and
+   * the row's position there in the timeline's order: a whole chunk in order is positions 0, 1, ... row_count - 1. */
+  rk_entry *origin;
+  uint32_t origin_position;
   rk_tuid row_id;
   int64_t key_ns;
   int64_t stored_key_ns; /* the same before clamping: what a seal speaks of */
@@ -70,6 +76,26 @@ typedef struct rk_row_ref {
 
 /* As rk_reader_next, without making cells of the row: the same rows in the same order, one stream for both calls. */
 rk_status rk_reader_next_ref(rk_reader *reader, rk_row_ref *ref);
+
+/* For merging: the stream of rk_reader_next_ref in which a chunk can also be taken whole and undecoded. */
+typedef enum rk_unit_kind {
+  RK_UNIT_ROW = 1,
+  /* The first row of `entry` is due. By the index all its rows pass the filters as they are (no shift, no dropped
+   * timeline, no other store id), nothing else of its store and entity lies between its keys, ends included, and its
+   * writer's order is not in question. Answer by rk_reader_take_whole before the next call, or its rows follow. */
+  RK_UNIT_OFFER,
+  RK_UNIT_WHOLE_END /* everything up to the last key of an `entry` that was taken whole has been yielded */
+} rk_unit_kind;
+typedef struct rk_unit {
+  rk_unit_kind kind;
+  rk_row_ref row;  /* RK_UNIT_ROW */
+  rk_entry *entry; /* the others */
+} rk_unit;
+rk_status rk_reader_next_unit(rk_reader *reader, rk_unit *unit);
+void rk_reader_take_whole(rk_reader *reader, rk_entry *entry);
+/* Decodes an origin again: `order` of the open chunk is that of origin_position. Release it. Status as for
+ * rk_reader_next; RK_ERR_CORRUPT and the like: it was damaged meanwhile. */
+rk_status rk_reader_reopen(rk_reader *reader, rk_entry *origin, rk_open_chunk **open);
 
 /* From now on rows of blueprint stores come before all others, each part in order. Before the first row; for merging.
  */

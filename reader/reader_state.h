@@ -25,7 +25,7 @@ typedef struct rk_footer_place {
 } rk_footer_place;
 
 /* One chunk of the index. */
-typedef struct rk_entry {
+struct rk_entry {
   rk_input *input;
   uint64_t offset, size; /* of its frame */
   bool sealed, is_static, verified, lost;
@@ -39,7 +39,7 @@ typedef struct rk_entry {
   int64_t min_ns, max_ns;  /* order keys */
   const rk_store *store;   /* NULL: not known before decoding */
   const char *entity_path; /* interned; NULL: not known before decoding */
-} rk_entry;
+};
 
 /* A loss that waits for the end of the scan, when the writer may be known. */
 typedef struct rk_pending_loss {

@@ -168,7 +168,7 @@ unsigned chaos_judge(const chaos_round *round, const char *path, chaos_strictnes
    */
   const rk_reader_options options = {.on_loss = on_loss, .context = &j, .ignore_spools = strictness == CHAOS_MERGED};
   if (!prepare(&j) || rk_reader_open(&options, &reader, &error) != RK_OK ||
-      rk_reader_add(reader, path, &error) != RK_OK) {
+      rk_reader_add(reader, path, NULL, &error) != RK_OK) {
     fprintf(stderr, "log_chaos: %s: %s\n", path, error.message);
     j.mistakes++;
   } else {

@@ -160,7 +160,7 @@ static int verify(const plan *p)
   rk_reader *reader;
   rk_error error;
   if (rk_reader_open(&(rk_reader_options){.on_loss = count_loss, .context = &losses}, &reader, &error) != RK_OK ||
-      rk_reader_add(reader, p->path, &error) != RK_OK) {
+      rk_reader_add(reader, p->path, NULL, &error) != RK_OK) {
     die("read", &error);
   }
   const rk_row *row;

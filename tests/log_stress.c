@@ -98,7 +98,7 @@ static int verify(const struct plan *plan)
   rk_error error = {0};
   if (next == NULL || expected == NULL ||
       rk_reader_open(&(rk_reader_options){.on_loss = count_loss, .context = &losses}, &reader, &error) != RK_OK ||
-      rk_reader_add(reader, plan->path, &error) != RK_OK) {
+      rk_reader_add(reader, plan->path, NULL, &error) != RK_OK) {
     fprintf(stderr, "log_stress: %s\n", error.message);
     return 1;
   }

@@ -261,7 +261,7 @@ static void test_network(void **state)
   assert_int_equal(rk_reader_open(&(rk_reader_options){0}, &reader, &error), RK_OK);
   for (int i = 0; i < 2; i++) {
     assert_int_equal(rk_recording_close(recordings[i]), RK_OK);
-    assert_int_equal(rk_reader_add(reader, rk_recording_path(recordings[i]), &error), RK_OK);
+    assert_int_equal(rk_reader_add(reader, rk_recording_path(recordings[i]), NULL, &error), RK_OK);
   }
   size_t stores, rows = 0;
   rk_reader_stores(reader, &stores);

@@ -269,7 +269,7 @@ static void merge(const rk_buffer *recording, rk_buffer *merged)
   rk_reader *reader = open_on(&t, recording->data, recording->size);
   FILE *file = tmpfile();
   assert_non_null(file);
-  assert_int_equal(rk_reader_merge(reader, fileno(file), NULL, NULL), RK_OK);
+  assert_int_equal(rk_reader_merge(reader, fileno(file), NULL, NULL, NULL), RK_OK);
   rk_reader_free(reader);
   const long size = lseek(fileno(file), 0, SEEK_END);
   assert_true(size > 0);

@@ -111,7 +111,7 @@ static size_t read_back(const char *path, uint64_t *dropped)
   rk_reader *reader = NULL;
   rk_error error;
   assert_int_equal(rk_reader_open(&(rk_reader_options){0}, &reader, &error), RK_OK);
-  assert_int_equal(rk_reader_add(reader, path, &error), RK_OK);
+  assert_int_equal(rk_reader_add(reader, path, NULL, &error), RK_OK);
   size_t count;
   uint64_t told = 0;
   const rk_writer_info *const *writers = rk_reader_writers(reader, &count);

@@ -160,7 +160,7 @@ static size_t read_rows(const char *path)
   rk_error error;
   assert_int_equal(rk_reader_open(&(rk_reader_options){.on_loss = count_loss, .context = &losses}, &reader, &error),
                    RK_OK);
-  assert_int_equal(rk_reader_add(reader, path, &error), RK_OK);
+  assert_int_equal(rk_reader_add(reader, path, NULL, &error), RK_OK);
   while (rk_reader_next(reader, &row) == RK_OK) {
     rows += !row->is_static;
   }

@@ -192,7 +192,7 @@ static rk_buffer merge_with(const rk_buffer *inputs, size_t count, const rk_read
   const int fd = memfd_create("merged", 0);
   assert_true(fd >= 0);
   rk_error error = {0};
-  const rk_status status = rk_reader_merge(reader, fd, options, &error);
+  const rk_status status = rk_reader_merge(reader, fd, options, NULL, &error);
   if (status != RK_OK) {
     fail_msg("merge: %s", error.message);
   }
@@ -690,7 +690,7 @@ static void test_rest_of_a_reader(void **state)
   const rk_row *row;
   assert_int_equal(rk_reader_next(reader, &row), RK_OK);
   const int fd = memfd_create("rest", 0);
-  assert_int_equal(rk_reader_merge(reader, fd, NULL, NULL), RK_OK);
+  assert_int_equal(rk_reader_merge(reader, fd, NULL, NULL, NULL), RK_OK);
   rk_buffer merged = read_back(fd);
   size_t count;
   rk_buffer rows = describe(&merged, 1, NULL, &count);
@@ -748,10 +748,10 @@ static void test_nothing_to_merge(void **state)
   rk_reader *reader = open_inputs(NULL, 0, NULL);
   const int fd = memfd_create("none", 0);
   rk_error error = {0};
-  assert_int_equal(rk_reader_merge(reader, fd, NULL, &error), RK_ERR_MISUSE);
+  assert_int_equal(rk_reader_merge(reader, fd, NULL, NULL, &error), RK_ERR_MISUSE);
   assert_int_equal(error.status, RK_ERR_MISUSE);
   assert_int_equal(lseek(fd, 0, SEEK_END), 0);
-  assert_int_equal(rk_reader_merge(NULL, fd, NULL, NULL), RK_ERR_MISUSE);
+  assert_int_equal(rk_reader_merge(NULL, fd, NULL, NULL, NULL), RK_ERR_MISUSE);
   close(fd);
   rk_reader_free(reader);
   rk_buffer made[] = {empty, merged, again};
@@ -763,7 +763,7 @@ static void check_write_error(int fd, int sys_errno)
   rk_buffer in = make_recording(1);
   rk_reader *reader = open_inputs(&in, 1, NULL);
   rk_error error = {0};
-  assert_int_equal(rk_reader_merge(reader, fd, NULL, &error), RK_ERR_IO);
+  assert_int_equal(rk_reader_merge(reader, fd, NULL, NULL, &error), RK_ERR_IO);
   assert_int_equal(error.status, RK_ERR_IO);
   assert_int_equal(error.sys_errno, sys_errno);
   rk_error kept = {0};
@@ -829,7 +829,7 @@ static void test_short_writes(void **state)
   pthread_t thread;
   assert_int_equal(pthread_create(&thread, NULL, drain, &d), 0);
   rk_reader *reader = open_inputs(&in, 1, NULL);
-  assert_int_equal(rk_reader_merge(reader, ends[1], &options, NULL), RK_OK);
+  assert_int_equal(rk_reader_merge(reader, ends[1], &options, NULL, NULL), RK_OK);
   close(ends[1]);
   pthread_join(thread, NULL);
   close(ends[0]);
@@ -872,7 +872,7 @@ static void test_progress(void **state)
   p = (progress){.stop = true};
   rk_reader *reader = open_inputs(&in, 1, NULL);
   const int fd = memfd_create("stopped", 0);
-  assert_int_equal(rk_reader_merge(reader, fd, &options, NULL), RK_END);
+  assert_int_equal(rk_reader_merge(reader, fd, &options, NULL, NULL), RK_END);
   assert_int_equal(p.calls, 1);
   close(fd);
   rk_reader_free(reader);

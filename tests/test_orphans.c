@@ -70,7 +70,7 @@ static bool find(found *f, const char *path, const rk_reader_options *options)
   if (rk_reader_open(&own, &reader, &error) != RK_OK) {
     return false;
   }
-  if (rk_reader_add(reader, path, &error) != RK_OK) {
+  if (rk_reader_add(reader, path, NULL, &error) != RK_OK) {
     fprintf(stderr, "add: %s\n", error.message);
     rk_reader_free(reader);
     return false;
@@ -286,7 +286,7 @@ static void test_killed(void **state)
   assert_int_equal(f->losses + f->stats.spool_rows, 0);
   rk_reader *reader;
   assert_int_equal(rk_reader_open(NULL, &reader, NULL), RK_OK);
-  assert_int_equal(rk_reader_add(reader, s->path, NULL), RK_OK);
+  assert_int_equal(rk_reader_add(reader, s->path, NULL, NULL), RK_OK);
   size_t count;
   const rk_writer_info *const *writers = rk_reader_writers(reader, &count);
   assert_true(count >= 1);
@@ -319,8 +319,8 @@ static void test_threads_and_processes(void **state)
   const int fd = open(merged, O_WRONLY | O_CREAT, 0600);
   rk_reader *reader;
   assert_int_equal(rk_reader_open(NULL, &reader, NULL), RK_OK);
-  assert_int_equal(rk_reader_add(reader, s->path, NULL), RK_OK);
-  assert_int_equal(rk_reader_merge(reader, fd, NULL, NULL), RK_OK);
+  assert_int_equal(rk_reader_add(reader, s->path, NULL, NULL), RK_OK);
+  assert_int_equal(rk_reader_merge(reader, fd, NULL, NULL, NULL), RK_OK);
   rk_reader_free(reader);
   close(fd);
   f = found_of(merged, NULL);
@@ -338,8 +338,8 @@ static void test_two_inputs(void **state)
   assert_int_equal(symlink(s->path, other), 0);
   rk_reader *reader;
   assert_int_equal(rk_reader_open(NULL, &reader, NULL), RK_OK);
-  assert_int_equal(rk_reader_add(reader, s->path, NULL), RK_OK);
-  assert_int_equal(rk_reader_add(reader, other, NULL), RK_OK);
+  assert_int_equal(rk_reader_add(reader, s->path, NULL, NULL), RK_OK);
+  assert_int_equal(rk_reader_add(reader, other, NULL, NULL), RK_OK);
   rk_reader_stats stats;
   rk_reader_get_stats(reader, &stats);
   assert_int_equal(stats.spool_rows, 101);

@@ -121,7 +121,7 @@ static rk_reader *judge(const request *r, check_report *report, rk_error *error)
   rk_reader_stats stats;
   rk_status status = rk_reader_open(&told, &reader, error);
   if (status == RK_OK)
-    status = rk_reader_add(reader, report->file, error);
+    status = rk_reader_add(reader, report->file, NULL, error);
   if (status == RK_OK)
     status = rk_reader_verify(reader, &how, &report->verified, error);
   terminal_progress_end();
@@ -142,7 +142,7 @@ static void recover(const request *r, rk_reader *reader, check_report *report)
     return;
   const rk_merge_options how = {.on_progress = r->quiet ? NULL : on_recover_progress};
   rk_error error = {.offset = RK_NO_OFFSET};
-  const rk_status status = rk_reader_merge(reader, file.fd, &how, &error);
+  const rk_status status = rk_reader_merge(reader, file.fd, &how, NULL, &error);
   if (report->verified.loss_count != report->told_count) { /* the file changed meanwhile */
     report->verified.sound = false;
     report->verified.loss_count = report->told_count;

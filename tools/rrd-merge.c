@@ -200,7 +200,7 @@ static bool write_merged(request *r, inputs *in, output_file *file, totals *t)
   rk_error error = {.offset = RK_NO_OFFSET};
   r->merge.on_progress = on_progress;
   r->merge.context = &context;
-  rk_status status = rk_reader_merge(in->reader, file->fd, &r->merge, &error);
+  rk_status status = rk_reader_merge(in->reader, file->fd, &r->merge, NULL, &error);
   terminal_progress_end();
   if (status == RK_OK || status == RK_END) {
     struct stat s;

@@ -206,7 +206,7 @@ bool inputs_open(inputs *in, const selection *s, char **paths, size_t count, boo
     rk_reader_stats before, after;
     rk_reader_get_stats(in->reader, &before);
     error = (rk_error){.offset = RK_NO_OFFSET};
-    if (rk_reader_add(in->reader, paths[i], &error) != RK_OK) {
+    if (rk_reader_add(in->reader, paths[i], NULL, &error) != RK_OK) {
       cli_report(paths[i], &error);
       cli_worsen(tolerated ? CLI_LOST : CLI_FAILED);
       continue;

@@ -2,7 +2,11 @@
  *
  * A reader takes inputs, then yields their rows in one total order that depends on the data alone: by (log_time, row
  * id); a row without log_time (static, or stock data without it) is ordered by the time in its row id. A row seen twice
- * (same store, entity, row id and components) is yielded once. A writer's own order is never broken.
+ * (same store, entity, row id and components) is yielded once. A writer's own order is never broken. On request rows
+ * are ordered by another timeline instead.
+ *
+ * Memory is bounded by max_memory whatever the inputs hold: chunks whose times overlap are sorted in temporary files
+ * once they do not fit. A single row larger than that still passes.
  *
  * Threads: a reader belongs to one thread at a time. Everything it lends lives until the next call on that reader,
  * except what is said to live as long as the reader. All input bytes are treated as hostile. */
@@ -69,31 +73,62 @@ typedef struct rk_reader_options {
   size_t entity_count;
   const uint32_t *writers; /* tags; NULL: all */
   size_t writer_count;
-  const char *timeline; /* only rows that carry this timeline; NULL: all */
+  const char *const *excluded; /* globs over entity paths that do not pass although `entities` admits them */
+  size_t excluded_count;
+  /* Rows are ordered by this timeline and only those that carry it pass; static rows come first. Ties: log_time, then
+   * row id. NULL: log_time, and all rows. */
+  const char *timeline;
   bool has_since, has_until;
-  int64_t since_ns, until_ns;  /* on log_time (the order key), since <= t < until; static rows always pass */
+  int64_t since_ns, until_ns; /* on the order key: of `timeline`, else log_time; since <= t < until; static rows pass */
+  const char *const *dropped_timelines; /* names of timelines that rows are yielded without; not log_time */
+  size_t dropped_timeline_count;
+  /* log_time becomes the wall clock of the host that logged the row, by the (monotonic, realtime) pairs in the seals,
+   * interpolated; a clock that stepped back stands still until it has caught up (SPEC "Time and order"). Writers
+   * without pairs stay as they are. */
+  bool wall_clock;
+  uint64_t max_memory; /* bytes; 0: 256 MiB; at least 16 MiB */
+  const char
+      *temporary_directory; /* NULL: TMPDIR or /var/tmp. Files in it have no names: they vanish with the process */
+  uint32_t max_ratio;       /* of what is unpacked from a compressed input to its size; 0: 1000. More is RK_ERR_LIMIT */
+  /* rk_reader_next says RK_AGAIN at the end of what is known instead of RK_END while inputs may grow
+   * (rk_reader_wait). */
+  bool follow;
   const char *application_id;  /* non-NULL: every recording store's rows are given this id ... */
   const char *recording_id;    /* ... and this one: fuses recordings */
   bool ignore_spools;          /* only what the files themselves hold */
   const char *spool_directory; /* where writers of the inputs were told to keep their spools; NULL: RRDKIT_SPOOL_DIR */
   void (*on_loss)(void *context,
                   const rk_loss *loss); /* called as losses are met, by rk_reader_add and rk_reader_next */
+  /* Called now and then by rk_reader_add, while it scans or unpacks, and while chunks are looked through for `timeline`
+   * or sorted: bytes of the one `input` (NULL: of all). False stops: RK_END. */
+  bool (*on_progress)(void *context, const char *input, uint64_t bytes_done, uint64_t bytes_total);
   void *context;
 } rk_reader_options;
+
+/* How one input is taken. Zero-initialise. */
+typedef struct rk_input_options {
+  int64_t shift_ns; /* added to log_time (and to the order key of rows that lack it) */
+} rk_input_options;
 
 /* Makes a reader without inputs. RK_ERR_NO_MEMORY, RK_ERR_MISUSE. `options` and `error` may be NULL. */
 RK_API rk_status rk_reader_open(const rk_reader_options *options, rk_reader **reader, rk_error *error);
 
 /* Adds an input: a file's path, or "-" for standard input. It is scanned to its end as it is now. RK_OK also when parts
  * of it are damaged (on_loss has told). RK_ERR_IO (missing, a directory, unreadable), RK_ERR_NOT_RRD,
- * RK_ERR_UNSUPPORTED, RK_ERR_TRUNCATED (empty): the input was not added and the reader goes on without it.
+ * RK_ERR_UNSUPPORTED, RK_ERR_TRUNCATED (empty), RK_ERR_LIMIT, RK_END (on_progress stopped it): the input was not added
+ * and the reader goes on without it. `options` may be NULL.
+ *
+ * A recording may be "run.rrd.zst" as rrdkit writes it, or compressed as a whole (zstd, gzip, xz, lz4, bzip2, ...). A
+ * tar, zip, 7z or cpio archive, itself compressed or not, stands for all recordings in it with the spools beside them;
+ * "ARCHIVE:PATTERN" for the members whose path in the archive matches the glob PATTERN (`*` within a part of the path,
+ * `**` across parts). Members are unpacked to temporary files without names, never to paths of the archive's choosing.
  *
  * Rows that writers left in their spools when they died belong to a regular file as if they had been appended, each
  * once: spools are looked for in "<path>.spool" and in the spool directory of the options or the environment, and are
  * read without locking or changing anything. The spool of a living process is left alone. One that is damaged, cannot
  * be read, or lies beside the file but belongs to another recording is a loss whose input is the spool's file; so are
  * rows beyond 2 GiB of spools, which are held in memory, compressed. */
-RK_API rk_status rk_reader_add(rk_reader *reader, const char *path, rk_error *error);
+RK_API rk_status rk_reader_add(rk_reader *reader, const char *path, const rk_input_options *options, rk_error *error);
 
 /* The same from memory, which the caller keeps until rk_reader_free. `name` is used in losses. */
 RK_API rk_status rk_reader_add_memory(rk_reader *reader, const char *name, const void *data, size_t size,
@@ -138,8 +173,28 @@ typedef struct rk_row {
 } rk_row;
 
 /* The next row in order, lent until the next call. RK_END: no more. RK_ERR_NO_MEMORY or RK_ERR_IO end the reading;
- * damage does not: it is reported by on_loss and passed over. No input may be added after the first call. */
+ * damage does not: it is reported by on_loss and passed over. No input may be added after the first call. With `follow`
+ * RK_AGAIN: no further row's place in the order is certain yet. */
 RK_API rk_status rk_reader_next(rk_reader *reader, const rk_row **row);
+
+/* ---- Following ----
+ * With rk_reader_options.follow a row is yielded once no living writer can still append an earlier one: what they hold
+ * in their rings tells (on this host), so idle writers hold nothing back. Where rings cannot be seen (another host, a
+ * copy of the file) rows wait until the file has been quiet, or grown past them, for `rk_reader_follow_delay`. Rows
+ * that come later than that are yielded when they come, and counted (late_rows). */
+
+/* Waits until inputs may have grown or rows may have become certain, at most `timeout_ns` (negative: for ever), takes
+ * in what has come, and looks for new spools. RK_OK: go on with rk_reader_next; also after a signal was handled.
+ * RK_END: no input can grow any more (finished, and nobody has it open). RK_ERR_MISUSE: not opened to follow.
+ * RK_ERR_IO, RK_ERR_NO_MEMORY. */
+RK_API rk_status rk_reader_wait(rk_reader *reader, int64_t timeout_ns, rk_error *error);
+
+/* Where the reading stands, as text of the caller's (free with free()): one line of JSON with the last row's key and
+ * id and, per writer, its next row number. NULL: no memory. */
+RK_API char *rk_reader_cursor(const rk_reader *reader);
+/* Rows that a reader had yielded when it gave `cursor` are passed over. After the inputs were added, before the first
+ * rk_reader_next. RK_ERR_MISUSE, RK_ERR_CORRUPT (no cursor). */
+RK_API rk_status rk_reader_resume(rk_reader *reader, const char *cursor, rk_error *error);
 
 /* What the inputs hold, from the index and from decoding what the index cannot tell. Applies the filters by whole
  * chunks only. */
@@ -173,6 +228,34 @@ RK_API rk_status rk_reader_next_chunk(rk_reader *reader, const rk_chunk_info **c
 RK_API const rk_store *const *rk_reader_stores(const rk_reader *reader, size_t *count);
 RK_API const rk_writer_info *const *rk_reader_writers(const rk_reader *reader, size_t *count);
 
+/* An input as it was taken: one per file, one per member of an archive. Lives as long as the reader. */
+typedef struct rk_input_info {
+  const char *name;     /* "-", a path, "ARCHIVE:MEMBER" */
+  uint64_t size;        /* of the recording, unpacked */
+  uint64_t stored_size; /* of the file or, for an archive's member, in the archive as far as known; else 0 */
+  bool compressed;      /* "run.rrd.zst", or unpacked */
+  bool live, finished;
+  int64_t shift_ns;
+} rk_input_info;
+/* In the order of adding. */
+RK_API const rk_input_info *const *rk_reader_inputs(const rk_reader *reader, size_t *count);
+
+/* The clock of one host since one boot, by the pairs in its writers' seals. Lives as long as the reader. */
+typedef struct rk_clock_step {
+  int64_t at_ns; /* log_time: between this and the pair before */
+  int64_t by_ns; /* the wall clock against the monotonic one; positive: forward */
+} rk_clock_step;
+typedef struct rk_clock {
+  const char *host, *boot_id;
+  uint64_t pair_count;
+  int64_t first_ns, last_ns;             /* log_time of the first and the last pair */
+  int64_t first_ahead_ns, last_ahead_ns; /* wall clock minus log_time there */
+  size_t step_count; /* changes by more than 1 ms between neighbouring pairs beyond 500 ppm of slewing */
+  const rk_clock_step *steps;
+} rk_clock;
+/* By boot id, without repeats. The array lives until an input is added. NULL with *count 0 too when memory is short. */
+RK_API const rk_clock *const *rk_reader_clocks(rk_reader *reader, size_t *count);
+
 /* Totals so far. */
 typedef struct rk_reader_stats {
   uint64_t input_size; /* bytes of all inputs */
@@ -187,6 +270,9 @@ typedef struct rk_reader_stats {
   uint64_t frame_count;  /* sound ones of every kind; chunks are judged by their seals' place alone until read */
   uint64_t filler_count; /* frames that stand where a torn record was */
   uint64_t pending_size; /* bytes at the end of inputs that somebody is writing, not whole yet; no loss */
+  uint64_t read_size;    /* bytes read from inputs */
+  uint64_t spilled_size; /* bytes written to temporary files to sort overlapping chunks */
+  uint64_t late_rows;    /* while following: came after later ones had been yielded */
 } rk_reader_stats;
 RK_API void rk_reader_get_stats(const rk_reader *reader, rk_reader_stats *stats);
 
@@ -254,19 +340,45 @@ RK_API rk_status rk_reader_verify(rk_reader *reader, const rk_verify_options *op
 /* ---- Merging ---- */
 
 typedef struct rk_merge_options {
-  rk_compression compression;
+  rk_compression compression; /* of the chunks */
+  bool zstd;      /* the output is a "run.rrd.zst" (SPEC "Zstandard recordings"); its chunks are then not compressed */
+  int zstd_level; /* 0: 3 */
   uint32_t chunk_rows; /* rows of an output chunk at most; 0: 4096 */
   uint64_t chunk_size; /* uncompressed bytes after which a chunk is cut; 0: 1 MiB */
+  unsigned threads;    /* that encode and compress; 0: as many as there are cores */
+  bool recode;         /* take no chunk as it is */
   bool (*on_progress)(void *context, uint64_t rows_done, uint64_t rows_total,
                       uint64_t bytes_out); /* false stops: RK_END */
   void *context;
 } rk_merge_options;
 
+typedef struct rk_merge_report {
+  uint64_t rows, chunks, bytes;         /* of the output */
+  uint64_t passed_chunks, passed_bytes; /* of these, taken as they are; undecoded: */
+  uint64_t undecoded_chunks;
+} rk_merge_report;
+
 /* Writes all rows that rk_reader_next would yield to `fd` (any writable descriptor, written front to back) as one
  * recording file: ordered in time, compacted per store and entity, with writer records, End, footer and manifests. The
- * bytes depend on the rows alone, not on the order of the inputs. The reader is at its end after it. RK_ERR_IO with
- * sys_errno (EPIPE included). */
-RK_API rk_status rk_reader_merge(rk_reader *reader, int fd, const rk_merge_options *options, rk_error *error);
+ * bytes depend on the rows, and on the chunks of writers that fit as they are, alone: not on the order of the inputs,
+ * on how they were merged before, on max_memory or on threads. The reader is at its end after it. `report` (or NULL) is
+ * filled in any case. RK_ERR_IO with sys_errno (EPIPE included). RK_ERR_MISUSE: the reader orders by a timeline or
+ * follows, or rows were already taken. */
+RK_API rk_status rk_reader_merge(rk_reader *reader, int fd, const rk_merge_options *options, rk_merge_report *report,
+                                 rk_error *error);
+
+/* What merging would meet, from the index alone. */
+typedef struct rk_merge_plan {
+  uint64_t rows, chunks;                      /* that pass the filters, repeats included */
+  int64_t min_ns, max_ns;                     /* min > max: no rows in time */
+  uint64_t repeated_chunks;                   /* by writer and chunk number, or chunk id where known */
+  uint64_t undecoded_chunks, undecoded_bytes; /* overlap nothing of their entity and can be taken as they are */
+  uint64_t overlap_size;                      /* most uncompressed bytes of chunks that are open at one time */
+  int64_t overlap_ns;                         /* when that is */
+  uint64_t spill_size; /* bytes that would go through temporary files, roughly; 0: it fits max_memory */
+} rk_merge_plan;
+RK_API rk_status rk_reader_plan(rk_reader *reader, const rk_merge_options *options, rk_merge_plan *plan,
+                                rk_error *error);
 
 #ifdef __cplusplus
 }

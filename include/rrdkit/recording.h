@@ -58,9 +58,10 @@ typedef enum rk_network_policy {
 typedef struct rk_recording_options {
   const char
       *application_id; /* NULL: adopt when joining; when creating, the program's name. [A-Za-z0-9_-], at most 180 */
-  const char *recording_id; /* NULL: adopt when joining; when creating, a random UUID */
-  const char *name;         /* RecordingInfo:name, written by the creator; NULL: none */
-  rk_compression compression;
+  const char *recording_id;   /* NULL: adopt when joining; when creating, a random UUID */
+  const char *name;           /* RecordingInfo:name, written by the creator; NULL: none */
+  rk_compression compression; /* of the chunks of a plain recording */
+  int zstd_level;             /* of "run.rrd.zst"; 0: 1. -7 to 19 */
   size_t ring_size; /* bytes per thread, rounded up to a power of two; 0: RRDKIT_RING_SIZE or 1 MiB; 64 KiB to 1 GiB */
   int64_t flush_age_ns; /* no accepted row waits longer for its append; 0: 1 s */
   /* NULL: RRDKIT_SPOOL_DIR or "<path>.spool" beside the recording. May be on another file system (tmpfs, say: then rows
@@ -80,7 +81,11 @@ typedef struct rk_recording_options {
   void *context;
 } rk_recording_options;
 
-/* Opens `path` to append: creates a recording (published complete, so no process ever sees a half-made one) or joins
+/* A path that ends in ".zst" ("run.rrd.zst") is a recording of independent zstd frames, one per record, compressed by
+ * whichever thread drains: `zstd -dc` prints a plain recording. An existing file is joined as what it is, whatever its
+ * name.
+ *
+ * Opens `path` to append: creates a recording (published complete, so no process ever sees a half-made one) or joins
  * the one that is there, whose ids and clock offset are adopted. Rows that dead processes have left in the spool are
  * brought in. Who is the first to open a recording that nobody has open repairs a torn or zeroed end, and goes on with
  * a finished recording (its footer is removed) and with a sound recording of other software. `options` and `error` may

@@ -30,7 +30,8 @@ typedef enum rk_status {
   RK_ERR_TRUNCATED = 8,   /* the bytes end too early */
   RK_ERR_LIMIT = 9,       /* sound perhaps, but beyond a limit that protects the reader */
   RK_ERR_CONFLICT = 10,   /* contradicts what the recording already holds (another id, another type) */
-  RK_ERR_FULL = 11        /* the ring is full and the system refuses the append: the row was dropped and counted */
+  RK_ERR_FULL = 11,       /* the ring is full and the system refuses the append: the row was dropped and counted */
+  RK_AGAIN = 12           /* normal: nothing more for now */
 } rk_status;
 
 /* Filled by the caller-owned `rk_error *` parameter of a failing call; left alone on success. */
