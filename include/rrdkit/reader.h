@@ -241,20 +241,20 @@ typedef struct rk_input_info {
 RK_API const rk_input_info *const *rk_reader_inputs(const rk_reader *reader, size_t *count);
 
 /* The clock of one host since one boot, by the pairs in its writers' seals. Lives as long as the reader. */
-typedef struct rk_clock_step {
+typedef struct rk_host_clock_step {
   int64_t at_ns; /* log_time: between this and the pair before */
   int64_t by_ns; /* the wall clock against the monotonic one; positive: forward */
-} rk_clock_step;
-typedef struct rk_clock {
+} rk_host_clock_step;
+typedef struct rk_host_clock {
   const char *host, *boot_id;
   uint64_t pair_count;
   int64_t first_ns, last_ns;             /* log_time of the first and the last pair */
   int64_t first_ahead_ns, last_ahead_ns; /* wall clock minus log_time there */
   size_t step_count; /* changes by more than 1 ms between neighbouring pairs beyond 500 ppm of slewing */
-  const rk_clock_step *steps;
-} rk_clock;
+  const rk_host_clock_step *steps;
+} rk_host_clock;
 /* By boot id, without repeats. The array lives until an input is added. NULL with *count 0 too when memory is short. */
-RK_API const rk_clock *const *rk_reader_clocks(rk_reader *reader, size_t *count);
+RK_API const rk_host_clock *const *rk_reader_host_clocks(rk_reader *reader, size_t *count);
 
 /* Totals so far. */
 typedef struct rk_reader_stats {
