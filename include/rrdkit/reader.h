@@ -236,6 +236,9 @@ typedef struct rk_input_info {
   bool compressed;      /* "run.rrd.zst", or unpacked */
   bool live, finished;
   int64_t shift_ns;
+  /* By the index, filters not applied; chunks that only decoding can tell about count for nothing here. */
+  uint64_t chunk_count, row_count;
+  int64_t min_ns, max_ns; /* order key, shift included, of recordings' rows in time; min > max: none */
 } rk_input_info;
 /* In the order of adding. */
 RK_API const rk_input_info *const *rk_reader_inputs(const rk_reader *reader, size_t *count);
