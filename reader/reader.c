@@ -209,7 +209,7 @@ rk_status rk_reader_select(rk_reader *reader, const rk_reader_options *options)
   }
   const rk_status status = rk_filters_set(reader, options);
   if (status == RK_OK) {
-    reader->next_chunk = 0;
+    reader->next_chunk = reader->next_indexed = 0;
   }
   return status;
 }
@@ -320,6 +320,10 @@ static rk_status describe(rk_reader *reader, const rk_entry *entry, const rk_ope
                                        .is_static = entry->is_static,
                                        .sealed = entry->sealed,
                                        .from_spool = entry->input->owned != NULL,
+                                       .described = true,
+                                       .numbered = entry->numbered,
+                                       .chunk_number = entry->chunk_number,
+                                       .first_row = entry->first_row,
                                        .row_count = entry->row_count,
                                        .offset = entry->offset,
                                        .size = entry->size,
@@ -336,47 +340,112 @@ static rk_status describe(rk_reader *reader, const rk_entry *entry, const rk_ope
   return RK_OK;
 }
 
+/* Decodes one; RK_END: it is damaged, or does not pass. */
+static rk_status show_chunk(rk_reader *reader, rk_entry *entry, const rk_chunk_info **chunk)
+{
+  rk_open_chunk *open;
+  rk_error error = {.message = ""};
+  rk_status status = rk_open_chunk_load(reader, entry, &open, &error);
+  if (status == RK_ERR_NO_MEMORY || status == RK_ERR_IO) {
+    error.status = status;
+    return rk_reader_set_error(reader, &error);
+  }
+  if (status) {
+    entry->lost = true;
+    rk_reader_lose(reader, entry->input, entry->offset, entry->size, status,
+                   error.message[0] ? error.message : rk_status_text(status), entry->writer);
+    return RK_END;
+  }
+  const bool pass = rk_filter_open(reader, open);
+  if (pass) {
+    status = describe(reader, entry, open);
+  }
+  rk_open_chunk_release(open);
+  if (status) {
+    error = (rk_error){.status = status, .offset = RK_NO_OFFSET, .message = "no memory to read"};
+    return rk_reader_set_error(reader, &error);
+  }
+  *chunk = &reader->chunk_info;
+  return pass ? RK_OK : RK_END;
+}
+
+/* The next entry that may pass the filters, by its place; NULL: no more. */
+static rk_entry *next_entry(rk_reader *reader, size_t *place)
+{
+  while (*place < reader->entries.count) {
+    rk_entry *entry = (rk_entry *)reader->entries.items + (*place)++;
+    if (!entry->lost && (entry->row_count == 0 || rk_filter_entry(reader, entry))) {
+      return entry;
+    }
+  }
+  return NULL;
+}
+
 rk_status rk_reader_next_chunk(rk_reader *reader, const rk_chunk_info **chunk)
 {
   if (reader->error.status) {
     return reader->error.status;
   }
-  while (reader->next_chunk < reader->entries.count) {
-    rk_entry *entry = (rk_entry *)reader->entries.items + reader->next_chunk++;
-    if (entry->row_count > 0 && !rk_filter_entry(reader, entry)) {
-      continue;
-    }
-    if (entry->lost) {
-      continue;
-    }
-    rk_open_chunk *open;
-    rk_error error = {.message = ""};
-    rk_status status = rk_open_chunk_load(reader, entry, &open, &error);
-    if (status == RK_ERR_NO_MEMORY || status == RK_ERR_IO) {
-      error.status = status;
-      return rk_reader_set_error(reader, &error);
-    }
-    if (status) {
-      entry->lost = true;
-      rk_reader_lose(reader, entry->input, entry->offset, entry->size, status,
-                     error.message[0] ? error.message : rk_status_text(status), entry->writer);
-      continue;
-    }
-    const bool pass = rk_filter_open(reader, open);
-    if (pass) {
-      status = describe(reader, entry, open);
-    }
-    rk_open_chunk_release(open);
-    if (status) {
-      error = (rk_error){.status = status, .offset = RK_NO_OFFSET, .message = "no memory to read"};
-      return rk_reader_set_error(reader, &error);
-    }
-    if (pass) {
-      *chunk = &reader->chunk_info;
-      return RK_OK;
-    }
+  rk_status status = RK_END;
+  for (rk_entry *entry; status == RK_END && (entry = next_entry(reader, &reader->next_chunk)) != NULL;) {
+    status = show_chunk(reader, entry, chunk);
   }
-  return RK_END;
+  return status;
+}
+
+static bool any_path(const void *value, const void *key)
+{
+  (void)value;
+  (void)key;
+  return true;
+}
+
+rk_status rk_reader_next_indexed(rk_reader *reader, const rk_chunk_info **chunk)
+{
+  if (reader->error.status) {
+    return reader->error.status;
+  }
+  rk_status status = RK_END;
+  for (rk_entry *entry; status == RK_END && (entry = next_entry(reader, &reader->next_indexed)) != NULL;) {
+    const char *path = entry->entity_path;
+    if (!path && entry->sealed) {
+      path = rk_table_find(&reader->entities, entry->entity_hash, any_path, NULL);
+    }
+    if (!path || !entry->store || (reader->filters.timeline && !entry->is_static)) {
+      status = show_chunk(reader, entry, chunk);
+      continue;
+    }
+    reader->chunk_info = (rk_chunk_info){.input = entry->input->name,
+                                         .store = entry->store,
+                                         .entity_path = path,
+                                         .writer = entry->writer,
+                                         .is_static = entry->is_static,
+                                         .sealed = entry->sealed,
+                                         .from_spool = entry->input->owned != NULL,
+                                         .numbered = entry->numbered,
+                                         .chunk_number = entry->chunk_number,
+                                         .first_row = entry->first_row,
+                                         .row_count = entry->row_count,
+                                         .offset = entry->offset,
+                                         .size = entry->size,
+                                         .min_ns = entry->min_ns,
+                                         .max_ns = entry->max_ns};
+    *chunk = &reader->chunk_info;
+    status = RK_OK;
+  }
+  return status;
+}
+
+rk_status rk_reader_describe(rk_reader *reader, const rk_chunk_info **chunk)
+{
+  if (reader->error.status) {
+    return reader->error.status;
+  }
+  if (reader->next_indexed == 0) {
+    return RK_ERR_MISUSE;
+  }
+  rk_entry *entry = (rk_entry *)reader->entries.items + reader->next_indexed - 1;
+  return entry->lost ? RK_END : show_chunk(reader, entry, chunk);
 }
 
 /* ---- Totals ---- */

@@ -98,7 +98,7 @@ struct rk_reader {
 
   bool blueprints_first;
   rk_timeline_state *timeline; /* made by the first rk_reader_next */
-  size_t next_chunk;
+  size_t next_chunk, next_indexed;
   rk_arena chunk_arena; /* of the lent rk_chunk_info */
   rk_arena row_arena;   /* of the lent rk_row */
   rk_row row;

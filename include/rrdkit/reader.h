@@ -207,6 +207,9 @@ typedef struct rk_chunk_info {
   bool is_static;
   bool sealed;
   bool from_spool; /* rows that a dead writer left: the chunk that they would become, which is in no file yet */
+  bool described;  /* what only its contents or a footer tell is there: see rk_reader_next_indexed */
+  bool numbered;   /* as its writer appended it, not merged since: the next two count */
+  uint32_t chunk_number, first_row; /* of its writer */
   uint64_t row_count;
   uint64_t offset;            /* of its frame in the input; means nothing when from_spool */
   uint64_t size;              /* of its frame */
@@ -223,6 +226,15 @@ typedef struct rk_chunk_info {
 
 /* The next chunk in input and file order; independent of rk_reader_next. RK_END: no more. */
 RK_API rk_status rk_reader_next_chunk(rk_reader *reader, const rk_chunk_info **chunk);
+
+/* The same chunks, with a place in them of its own, from the index as far as that goes: for pictures of recordings that
+ * are too large to be decoded. Where `described` is false the index does not tell chunk_id, uncompressed_size,
+ * compression, timelines and components; they are zero. A chunk that only decoding would show to be damaged is given
+ * like others. */
+RK_API rk_status rk_reader_next_indexed(rk_reader *reader, const rk_chunk_info **chunk);
+/* The chunk that rk_reader_next_indexed gave last, decoded. RK_END: it is damaged (on_loss has told). RK_ERR_MISUSE:
+ * there is none. */
+RK_API rk_status rk_reader_describe(rk_reader *reader, const rk_chunk_info **chunk);
 
 /* The stores and writers of all inputs so far, sorted by id and by tag. The arrays live as long as the reader. */
 RK_API const rk_store *const *rk_reader_stores(const rk_reader *reader, size_t *count);
