@@ -36,7 +36,7 @@ def expect(result, code, error=None):
 
 
 def rows_of(*arguments, code=0, error=None):
-    return [json.loads(line) for line in expect(run(DUMP, "-f", "ndjson", *arguments), code, error).splitlines()]
+    return [json.loads(line) for line in expect(run(DUMP, "-F", "ndjson", *arguments), code, error).splitlines()]
 
 
 def test_help_and_version():
@@ -53,7 +53,7 @@ def test_every_option_is_in_the_manual():
     assert source, "RK_SOURCE_DIR is not set"
     for tool in (DUMP, MERGE):
         manual = open(f"{source}/docs/man/{os.path.basename(tool)}.1").read()
-        options = re.findall(r"^ +(?:-([a-z]), )?--([a-z-]+)", expect(run(tool, "--help"), 0).decode(), re.M)
+        options = re.findall(r"^ +(?:-([a-zA-Z]), )?--([a-z-]+)", expect(run(tool, "--help"), 0).decode(), re.M)
         assert len(options) > 8, options
         for letter, name in options:
             assert re.search(rf"Fl Fl {name}\b", manual), f"{tool}: --{name} is not in the manual"
@@ -280,7 +280,7 @@ def test_several_recordings(a, b):
     assert {r["recording"] for r in rows} == {"rec_a", "rec_b"} and all(list(r)[-1] == "recording" for r in rows)
     assert len(rows) == 2 * len(rows_of(a)) == 2 * len(rows_of(a, a)), "a row seen twice is one row"
     assert [r["row_id"] for r in rows] == [r["row_id"] for r in rows_of(b, a)]
-    header = expect(run(DUMP, "-f", "csv", a, b), 0).decode().splitlines()[0].split(",")
+    header = expect(run(DUMP, "-F", "csv", a, b), 0).decode().splitlines()[0].split(",")
     assert header[:10] == ["entity", "log_time", "row_id", "writer", "host", "pid", "tid", "thread", "row", "recording"]
     assert "rec_b" in expect(run(DUMP, a, b), 0).decode()
 
@@ -340,7 +340,7 @@ def test_standard_streams(a, rows):
     with open(a, "rb") as file:
         result = run(DUMP, "--json", "-", stdin=file)
     assert [json.loads(line) for line in expect(result, 0).splitlines()] == rows
-    for tool in ([DUMP, "--json", a, a], [DUMP, a], [DUMP, "-f", "csv", a], [MERGE, "-o", "-", a], [DUMP, "--help"], [DUMP, "--info", a]):
+    for tool in ([DUMP, "--json", a, a], [DUMP, a], [DUMP, "-F", "csv", a], [MERGE, "-o", "-", a], [DUMP, "--help"], [DUMP, "--info", a]):
         read_end, write_end = os.pipe()
         os.close(read_end)
         result = subprocess.run(tool, stdout=write_end, stderr=subprocess.PIPE, timeout=60)

@@ -34,7 +34,7 @@ def judge(path, code, *options):
 
 
 def rows_of(path, code=0):
-    result = run(DUMP, "-f", "ndjson", path)
+    result = run(DUMP, "-F", "ndjson", path)
     assert result.returncode == code, (path, result.returncode, result.stderr)
     return result.stdout.decode().splitlines()
 

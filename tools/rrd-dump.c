@@ -17,7 +17,7 @@ static const cli_option options[] = {
     {'n', "rows", "N", "print the first N rows and stop"},
     {OPTION_BLUEPRINT, "blueprint", NULL, "rows of blueprints too"},
     {0, NULL, NULL, "Output"},
-    {'f', "format", "FORMAT", "text (default), ndjson or csv"},
+    {'F', "format", "FORMAT", "text (default), ndjson or csv"},
     {'i', "info", NULL, "what the inputs hold instead of their rows: recordings, writers, entities, timelines, sizes"},
     {OPTION_JSON, "json", NULL, "with --info: as one JSON object; else: --format=ndjson"},
     {OPTION_WIDTH, "width", "N", "cut lines of text to N columns, 0: never (default: the terminal's width)"},
@@ -63,7 +63,7 @@ static format parse_format(void)
   for (int i = 0; i < 3; i++)
     if (strcmp(optarg, formats[i]) == 0)
       return (format)i;
-  cli_usage_argument('f', "text, ndjson or csv");
+  cli_usage_argument('F', "text, ndjson or csv");
 }
 
 static void parse(request *r, int argc, char **argv)
@@ -74,7 +74,7 @@ static void parse(request *r, int argc, char **argv)
     case 'n':
       r->rows = parse_count(id);
       break;
-    case 'f':
+    case 'F':
       r->format = parse_format();
       break;
     case 'i':
