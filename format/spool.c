@@ -15,8 +15,8 @@ const uint8_t rk_spool_ring_magic[RK_SPOOL_MAGIC_SIZE] = {0x89, 'R', 'K', 'R', '
 
 static_assert(offsetof(rk_ring_header, tag) == 12 && offsetof(rk_ring_header, size) == 16 &&
                   offsetof(rk_ring_header, announced) == 44 && offsetof(rk_ring_header, head) == 64 &&
-                  offsetof(rk_ring_header, tail) == 128 && offsetof(rk_ring_header, intent_begin) == 144 &&
-                  offsetof(rk_ring_header, intent_row_count) == 164 &&
+                  offsetof(rk_ring_header, logging) == 72 && offsetof(rk_ring_header, tail) == 128 &&
+                  offsetof(rk_ring_header, intent_begin) == 144 && offsetof(rk_ring_header, intent_row_count) == 164 &&
                   offsetof(rk_ring_header, intent_file_offset) == 168 &&
                   offsetof(rk_ring_header, intent_chunk_number) == 176,
               "the ring header's layout is part of SPEC.md");

@@ -72,7 +72,10 @@ typedef struct rk_ring_header {
   uint64_t dropped_rows;   /* 48: of that writer, that its full ring refused */
   uint8_t reserved_a[8];
   uint64_t head; /* 64: stored with release order by the logging thread alone */
-  uint8_t reserved_b[56];
+  /* 72: the low half of head, plus 1, from before a row takes its stamp until it is published, which moves head; stored
+   * by the logging thread alone. See rk_ring_is_logging. */
+  uint32_t logging;
+  uint8_t reserved_b[52];
   uint64_t tail;         /* 128: stored by whoever drains, once the rows are appended */
   uint32_t chunk_number; /* 136: of the first chunk after `tail` */
   uint32_t reserved_c;
@@ -91,6 +94,12 @@ typedef struct rk_ring_header {
 static inline bool rk_ring_intent_in_force(const rk_ring_header *header)
 {
   return header->intent_begin == header->tail && header->intent_end > header->tail;
+}
+
+/* Whether the thread is inside a call whose row has, or is about to take, a stamp and is not published. */
+static inline bool rk_ring_is_logging(const rk_ring_header *header)
+{
+  return header->logging == ((uint32_t)header->head | 1U);
 }
 
 /* Checks a ring file's header against the file's size. RK_ERR_NOT_RRD (magic), RK_ERR_UNSUPPORTED (version),

@@ -75,12 +75,21 @@ static rk_status check_component(rk_thread *thread, const rk_cell *cells, size_t
                        component->name);
 }
 
+/* Before a row takes its stamp: who follows the recording then knows that one is under way (SPEC 18.2). */
+static inline void begin_row(const rk_thread *thread)
+{
+  rk_ring_header *header = thread->header;
+  __atomic_store_n(&header->logging, (uint32_t)__atomic_load_n(&header->head, __ATOMIC_RELAXED) | 1U, __ATOMIC_RELAXED);
+  __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
 /* Everything after the row's size is known. `sizes` may hold only the first SIZES_MAX. */
 static inline void write_row(const rk_thread *thread, const rk_entity *entity, const rk_cell *cells, size_t cell_count,
                              const size_t *sizes, bool is_static, size_t size, uint8_t *out)
 {
   const uint32_t time_count = is_static ? 0 : thread->time_count;
   struct timespec now;
+  begin_row(thread);
   clock_gettime(CLOCK_MONOTONIC, &now);
   rk_store_u32(out, (uint32_t)size);
   rk_store_u32(out + 4, thread->row);
@@ -173,6 +182,7 @@ static rk_status log_large(rk_thread *thread, const rk_entity *entity, const rk_
     }
     rk_background_note(thread->recording, &thread->error);
   } while (status == RK_ERR_IO && (status = rk_full(thread, &since)) == RK_OK);
+  __atomic_store_n(&thread->header->logging, 0, __ATOMIC_RELEASE); /* head has not moved */
   free(row);
   return status;
 }
@@ -232,7 +242,7 @@ static rk_status log_entered(rk_thread *thread, const rk_entity *entity, const r
             thread->data + (thread->head & (thread->size - 1)));
   __atomic_store_n(&thread->row, thread->row + 1, __ATOMIC_RELAXED);
   thread->head += size;
-  __atomic_store_n(thread->shared_head, thread->head, __ATOMIC_RELEASE);
+  __atomic_store_n(&thread->header->head, thread->head, __ATOMIC_RELEASE);
   if (unlikely(thread->head - thread->tail > thread->size / 4 * 3)) {
     thread->tail = __atomic_load_n(&thread->ring->header->tail, __ATOMIC_ACQUIRE);
     if (thread->head - thread->tail > thread->size / 4 * 3 &&

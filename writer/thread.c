@@ -198,7 +198,7 @@ rk_status rk_thread_renew(rk_thread *thread, rk_error *error)
   header->dropped_rows = 0;
   header->chunk_number = 0;
   thread->tail = thread->head = __atomic_load_n(&header->head, __ATOMIC_RELAXED);
-  thread->shared_head = &header->head;
+  thread->header = header;
   thread->data = ring->data;
   thread->size = ring->size;
   pthread_mutex_unlock(&ring->mutex);

@@ -91,8 +91,8 @@ struct rk_thread {
   uint8_t *data;
   uint64_t size;
   uint64_t head;
-  uint64_t tail; /* as last seen */
-  uint64_t *shared_head;
+  uint64_t tail;              /* as last seen */
+  rk_ring_header *header;     /* the ring's */
   int64_t full_until_ns;      /* drop newest: until then the disk is not asked again */
   rk_time_value *time_values; /* sorted by timeline id */
   uint32_t time_count;
