@@ -5,6 +5,7 @@
 #include <sys/random.h>
 
 #include "format/error.h"
+#include "format/tuid.h"
 #include "reader/orphan.h"
 #include "reader/reader_state.h"
 
@@ -286,6 +287,65 @@ static uint64_t rows_with(const struct ArrowArray *lists, int64_t row_count)
   return rows;
 }
 
+typedef struct writer_rows {
+  uint32_t tag;
+  uint64_t rows;
+} writer_rows;
+
+static int compare_tags(const void *a, const void *b)
+{
+  const uint32_t x = ((const writer_rows *)a)->tag;
+  const uint32_t y = ((const writer_rows *)b)->tag;
+  return x < y ? -1 : x > y;
+}
+
+/* Whose rows an open chunk holds. False: no memory. */
+static bool count_writers(rk_reader *reader, const rk_open_chunk *open, rk_chunk_info *info)
+{
+  rk_arena *arena = &reader->chunk_arena;
+  const size_t row_count = (size_t)open->chunk.row_count;
+  size_t slots = 16;
+  while (slots < row_count * 2) {
+    slots *= 2;
+  }
+  uint32_t *places = rk_arena_array(arena, slots, sizeof *places); /* 1 + place in the list; 0: free */
+  writer_rows *list = rk_arena_array(arena, row_count + 1, sizeof *list);
+  if (!places || !list) {
+    return false;
+  }
+  memset(places, 0, slots * sizeof *places);
+  size_t count = 0;
+  for (size_t i = 0; i < row_count; i++) {
+    const uint32_t tag = (uint32_t)(rk_tuid_load(open->chunk.row_ids + 16 * i).inc >> 32);
+    size_t slot = tag * UINT32_C(2654435761) & (slots - 1);
+    while (places[slot] != 0 && list[places[slot] - 1].tag != tag) {
+      slot = (slot + 1) & (slots - 1);
+    }
+    if (places[slot] == 0) {
+      list[count] = (writer_rows){.tag = tag};
+      places[slot] = (uint32_t)++count;
+    }
+    list[places[slot] - 1].rows++;
+  }
+  qsort(list, count, sizeof *list, compare_tags);
+  uint32_t *tags = rk_arena_array(arena, count + 1, sizeof *tags);
+  uint64_t *rows = rk_arena_array(arena, count + 1, sizeof *rows);
+  if (!tags || !rows) {
+    return false;
+  }
+  size_t known = 0;
+  for (size_t i = 0; i < count; i++) {
+    if (rk_index_writer(reader, open->store, list[i].tag)) {
+      tags[known] = list[i].tag;
+      rows[known++] = list[i].rows;
+    }
+  }
+  info->writer_count = known;
+  info->writers = tags;
+  info->writer_rows = rows;
+  return true;
+}
+
 static rk_status describe(rk_reader *reader, const rk_entry *entry, const rk_open_chunk *open)
 {
   const rk_chunk *chunk = &open->chunk;
@@ -337,7 +397,7 @@ static rk_status describe(rk_reader *reader, const rk_entry *entry, const rk_ope
                                        .component_count = chunk->component_count,
                                        .components = names,
                                        .component_rows = rows};
-  return RK_OK;
+  return count_writers(reader, open, &reader->chunk_info) ? RK_OK : RK_ERR_NO_MEMORY;
 }
 
 /* Decodes one; RK_END: it is damaged, or does not pass. */

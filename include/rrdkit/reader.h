@@ -222,6 +222,11 @@ typedef struct rk_chunk_info {
   size_t component_count;
   const char *const *components;  /* column names, sorted */
   const uint64_t *component_rows; /* rows in which each is present */
+  /* Whose rows they are, by their row ids, sorted by tag: those of writers that are known. A merged chunk has several.
+   */
+  size_t writer_count;
+  const uint32_t *writers;
+  const uint64_t *writer_rows;
 } rk_chunk_info;
 
 /* The next chunk in input and file order; independent of rk_reader_next. RK_END: no more. */
