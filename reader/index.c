@@ -25,6 +25,32 @@ void *rk_list_add(rk_list *list, size_t size)
   return item;
 }
 
+void *rk_blocks_add(rk_blocks *blocks, size_t size)
+{
+  if (blocks->count == blocks->blocks.count * RK_BLOCK_ITEMS) {
+    void *block = malloc(RK_BLOCK_ITEMS * size);
+    void **slot = block ? rk_list_add(&blocks->blocks, sizeof *slot) : NULL;
+    if (!slot) {
+      free(block);
+      return NULL;
+    }
+    *slot = block;
+  }
+  void *item = rk_blocks_at(blocks, size, blocks->count++);
+  memset(item, 0, size);
+  return item;
+}
+
+void rk_blocks_free(rk_blocks *blocks)
+{
+  void **items = blocks->blocks.items;
+  for (size_t i = 0; i < blocks->blocks.count; i++) {
+    free(items[i]);
+  }
+  free(items);
+  *blocks = (rk_blocks){0};
+}
+
 void rk_reader_lose(rk_reader *reader, const rk_input *input, uint64_t offset, uint64_t length, rk_status status,
                     const char *reason, uint32_t writer)
 {
@@ -203,6 +229,67 @@ static bool add_writer(rk_reader *reader, const rk_store *store, const rk_writer
   return slot != NULL;
 }
 
+/* ---- Places ---- */
+
+static bool same_place(const void *value, const void *key)
+{
+  const rk_place *a = value;
+  const rk_place *b = key;
+  return a->store == b->store && a->recording_hash == b->recording_hash && a->entity_hash == b->entity_hash;
+}
+
+static bool any_value(const void *value, const void *key)
+{
+  (void)value;
+  (void)key;
+  return true;
+}
+
+rk_place *rk_index_place(rk_reader *reader, const rk_store *store, uint64_t recording_hash, uint64_t entity_hash)
+{
+  const rk_place key = {.store = store, .recording_hash = recording_hash, .entity_hash = entity_hash};
+  const uint64_t parts[3] = {(uint64_t)(uintptr_t)store, recording_hash, entity_hash};
+  const uint64_t hash = XXH3_64bits_withSeed(parts, sizeof parts, reader->names.seed);
+  rk_place *place = rk_table_find(&reader->place_table, hash, same_place, &key);
+  if (place) {
+    return place;
+  }
+  const size_t number = reader->places.count;
+  place = number < UINT32_MAX ? rk_blocks_add(&reader->places, sizeof *place) : NULL;
+  if (!place || !rk_table_add(&reader->place_table, hash, place)) {
+    reader->places.count = number;
+    return NULL;
+  }
+  *place = key;
+  place->number = (uint32_t)number;
+  if (recording_hash != 0) {
+    place->entity_path = rk_table_find(&reader->entities, entity_hash, any_value, NULL);
+  }
+  return place;
+}
+
+bool rk_index_name(rk_reader *reader, rk_entry *entry, const rk_store *store, const char *entity_path)
+{
+  rk_place *place = rk_entry_place(reader, entry);
+  if (place->store == store && place->entity_path == entity_path) {
+    return true;
+  }
+  const uint64_t hash = XXH3_64bits(entity_path, strlen(entity_path));
+  if (entry->sealed && place->entity_hash == hash &&
+      !rk_table_find(&reader->entities, hash, same_pointer, entity_path) &&
+      !rk_table_add(&reader->entities, hash, (void *)(uintptr_t)entity_path)) {
+    return false;
+  }
+  if (place->store != store || place->entity_hash != hash) {
+    place = rk_index_place(reader, store, place->recording_hash, hash);
+  }
+  if (place) {
+    place->entity_path = entity_path;
+    entry->place = place->number;
+  }
+  return place != NULL;
+}
+
 static void note_recording(rk_store_entry *store, const rk_recording_record *record, const char *boot_id)
 {
   const bool smaller =
@@ -338,41 +425,38 @@ static rk_status add_activation(indexing *ix, const rk_blueprint_activation *com
   return slot ? RK_OK : RK_ERR_NO_MEMORY;
 }
 
-static bool any_value(const void *value, const void *key)
-{
-  (void)value;
-  (void)key;
-  return true;
-}
-
 static rk_status add_chunk(indexing *ix, rk_scan *scan, const rk_scan_frame *frame, rk_error *error)
 {
   rk_reader *reader = ix->reader;
-  rk_entry *entry = rk_list_add(&reader->entries, sizeof *entry);
+  if (frame->size > RK_FRAME_MAX) {
+    return rk_fail(error, RK_ERR_LIMIT, frame->offset, "a chunk of %llu bytes", (unsigned long long)frame->size);
+  }
+  const rk_seal *seal = &frame->seal;
+  const rk_store_entry *store =
+      frame->sealed ? rk_table_find(&reader->recordings, seal->recording_hash, any_value, NULL) : NULL;
+  const rk_place *place = rk_index_place(reader, store ? &store->store : NULL, seal->recording_hash, seal->entity_hash);
+  rk_entry *entry = place ? rk_blocks_add(&reader->entries, sizeof *entry) : NULL;
   if (!entry) {
     return RK_ERR_NO_MEMORY;
   }
   *entry = (rk_entry){.input = ix->input,
                       .offset = frame->offset,
-                      .size = frame->size,
+                      .size = (uint32_t)frame->size,
+                      .place = place->number,
                       .sealed = frame->sealed,
                       .verified = frame->verified};
-  const rk_seal *seal = &frame->seal;
   if (frame->sealed) {
     entry->is_static = (seal->flags & RK_SEAL_STATIC) != 0;
     entry->writer = seal->writer;
     entry->chunk_number = seal->chunk_number;
     entry->numbered = seal->chunk_number != 0 || seal->clock_monotonic != 0 || seal->clock_realtime != 0;
     entry->first_row = seal->first_row;
-    entry->recording_hash = seal->recording_hash;
-    entry->entity_hash = seal->entity_hash;
     entry->row_count = seal->row_count;
+    entry->uncompressed_size = seal->uncompressed_size < UINT32_MAX ? (uint32_t)seal->uncompressed_size : UINT32_MAX;
     entry->min_ns = seal->min_log_time;
     entry->max_ns = seal->max_log_time;
-    const rk_store_entry *store = rk_table_find(&reader->recordings, seal->recording_hash, any_value, NULL);
-    entry->store = store ? &store->store : NULL;
   }
-  if (!frame->sealed || !entry->store) { /* only decoding tells */
+  if (!store) { /* only decoding tells */
     rk_open_chunk *open;
     const rk_status status = rk_open_chunk_load(reader, entry, &open, error);
     if (status) {
@@ -450,12 +534,14 @@ static bool on_loss(void *context, uint64_t offset, uint64_t length, rk_status s
 
 /* ---- Whose a loss was: the writer whose chunk numbers have a gap just there, if it is one alone ---- */
 
-static int compare_by_writer(const void *left, const void *right)
+static int compare_by_writer(const void *left, const void *right, void *context)
 {
   const rk_entry *a = *(const rk_entry *const *)left;
   const rk_entry *b = *(const rk_entry *const *)right;
-  if (a->recording_hash != b->recording_hash) {
-    return a->recording_hash < b->recording_hash ? -1 : 1;
+  const uint64_t x = rk_entry_recording(context, a);
+  const uint64_t y = rk_entry_recording(context, b);
+  if (x != y) {
+    return x < y ? -1 : 1;
   }
   if (a->writer != b->writer) {
     return a->writer < b->writer ? -1 : 1;
@@ -484,8 +570,8 @@ static rk_pending_loss *loss_between(const rk_list *losses, uint64_t after, uint
 
 static bool attribute_losses(indexing *ix)
 {
-  rk_entry *entries = ix->reader->entries.items;
-  const size_t count = ix->reader->entries.count - ix->first_entry;
+  rk_reader *reader = ix->reader;
+  const size_t count = reader->entries.count - ix->first_entry;
   if (ix->losses.count == 0 || count == 0) {
     return true;
   }
@@ -498,15 +584,16 @@ static bool attribute_losses(indexing *ix)
   }
   size_t sealed = 0;
   for (size_t i = 0; i < count; i++) {
-    if (entries[ix->first_entry + i].sealed && entries[ix->first_entry + i].writer != 0) {
-      sorted[sealed++] = &entries[ix->first_entry + i];
+    const rk_entry *entry = rk_entry_at(reader, ix->first_entry + i);
+    if (entry->sealed && entry->writer != 0) {
+      sorted[sealed++] = entry;
     }
   }
-  qsort(sorted, sealed, sizeof *sorted, compare_by_writer);
+  qsort_r(sorted, sealed, sizeof *sorted, compare_by_writer, reader);
   rk_pending_loss *losses = ix->losses.items;
   for (size_t i = 0; i < sealed; i++) {
     const bool first = i == 0 || sorted[i - 1]->writer != sorted[i]->writer ||
-                       sorted[i - 1]->recording_hash != sorted[i]->recording_hash;
+                       rk_entry_recording(reader, sorted[i - 1]) != rk_entry_recording(reader, sorted[i]);
     const uint32_t expected = first ? 0 : sorted[i - 1]->chunk_number + 1;
     if (sorted[i]->chunk_number == expected) {
       continue;

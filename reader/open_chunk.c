@@ -8,7 +8,6 @@
 #include "format/error.h"
 #include "format/utf8.h"
 #include "reader/reader_state.h"
-#include "reader/scan.h"
 
 const rk_chunk *rk_open_chunk_data(const rk_open_chunk *open)
 {
@@ -46,9 +45,6 @@ void rk_open_chunk_release(rk_open_chunk *open)
 /* The frame's bytes: lent from memory, else read into open->frame. */
 static rk_status read_frame(rk_open_chunk *open, rk_entry *entry, const uint8_t **frame, rk_error *error)
 {
-  if (entry->size > RK_FRAME_MAX || entry->size > SIZE_MAX) {
-    return rk_fail(error, RK_ERR_LIMIT, entry->offset, "a chunk of %llu bytes", (unsigned long long)entry->size);
-  }
   rk_source *source = &entry->input->source;
   if (source->memory) {
     *frame = source->memory + entry->offset;
@@ -327,11 +323,6 @@ static rk_status check_seal(const rk_open_chunk *open, const rk_entry *entry, in
   return RK_OK;
 }
 
-static bool same_path(const void *value, const void *key)
-{
-  return value == key;
-}
-
 /* Completes the index entry with what was read. */
 static rk_status complete(rk_reader *reader, rk_open_chunk *open, rk_entry *entry, rk_error *error)
 {
@@ -346,17 +337,14 @@ static rk_status complete(rk_reader *reader, rk_open_chunk *open, rk_entry *entr
     if (status) {
       return status;
     }
-    const bool named = XXH3_64bits(open->entity_path, strlen(open->entity_path)) == entry->entity_hash;
-    if (named && !rk_table_find(&reader->entities, entry->entity_hash, same_path, open->entity_path) &&
-        !rk_table_add(&reader->entities, entry->entity_hash, (void *)(uintptr_t)open->entity_path)) {
-      return RK_ERR_NO_MEMORY;
-    }
   }
-  entry->row_count = (uint64_t)open->chunk.row_count;
+  if (!rk_index_name(reader, entry, open->store, open->entity_path)) {
+    return RK_ERR_NO_MEMORY;
+  }
+  entry->row_count = (uint32_t)open->chunk.row_count;
+  entry->uncompressed_size = open->uncompressed_size < UINT32_MAX ? (uint32_t)open->uncompressed_size : UINT32_MAX;
   entry->min_ns = min_ns;
   entry->max_ns = max_ns;
-  entry->store = open->store;
-  entry->entity_path = open->entity_path;
   entry->is_static = open->chunk.timeline_count == 0;
   entry->bare = open->chunk.component_count == 0;
   return RK_OK;

@@ -87,12 +87,14 @@ void rk_orphans_free(rk_orphans *orphans)
 
 /* ---- Exactly once ---- */
 
-static int compare_chunks(const void *left, const void *right)
+static int compare_chunks(const void *left, const void *right, void *context)
 {
   const rk_entry *a = *(const rk_entry *const *)left;
   const rk_entry *b = *(const rk_entry *const *)right;
-  if (a->recording_hash != b->recording_hash) {
-    return a->recording_hash < b->recording_hash ? -1 : 1;
+  const uint64_t x = rk_entry_recording(context, a);
+  const uint64_t y = rk_entry_recording(context, b);
+  if (x != y) {
+    return x < y ? -1 : 1;
   }
   if (a->writer != b->writer) {
     return a->writer < b->writer ? -1 : 1;
@@ -105,7 +107,8 @@ static rk_status is_kept(rk_reader *reader, rk_entry *in_file, const rk_entry *i
 {
   *kept = false;
   if (in_file->first_row != in_spool->first_row || in_file->row_count != in_spool->row_count ||
-      in_file->entity_hash != in_spool->entity_hash || in_file->is_static != in_spool->is_static || in_file->lost) {
+      rk_entry_place(reader, in_file)->entity_hash != rk_entry_place(reader, in_spool)->entity_hash ||
+      in_file->is_static != in_spool->is_static || in_file->lost) {
     return RK_OK; /* its rows are compared one by one (timeline.c) */
   }
   rk_open_chunk *open;
@@ -117,10 +120,29 @@ static rk_status is_kept(rk_reader *reader, rk_entry *in_file, const rk_entry *i
   return status == RK_ERR_NO_MEMORY ? status : RK_OK;
 }
 
+/* The place of the entry's chunk among `count` sorted ones; `count`: it is not there. */
+static size_t find_chunk(rk_reader *reader, const rk_entry *entry, rk_entry **sorted, size_t count)
+{
+  size_t low = 0;
+  size_t high = count;
+  while (low < high) {
+    const size_t middle = low + (high - low) / 2;
+    const int order = compare_chunks(&sorted[middle], &entry, reader);
+    if (order == 0) {
+      return middle;
+    }
+    if (order < 0) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return count;
+}
+
 /* Drops those entries from `first` on whose chunks earlier ones hold. */
 static rk_status drop_known(rk_reader *reader, size_t first)
 {
-  rk_entry *entries = reader->entries.items;
   const size_t count = reader->entries.count - first;
   if (count == 0) {
     return RK_OK;
@@ -129,28 +151,30 @@ static rk_status drop_known(rk_reader *reader, size_t first)
   bool *drop = calloc(count, sizeof *drop);
   rk_status status = fresh && drop ? RK_OK : RK_ERR_NO_MEMORY;
   for (size_t i = 0; status == RK_OK && i < count; i++) {
-    fresh[i] = &entries[first + i];
+    fresh[i] = rk_entry_at(reader, first + i);
   }
   if (status == RK_OK) {
-    qsort(fresh, count, sizeof *fresh, compare_chunks);
+    qsort_r(fresh, count, sizeof *fresh, compare_chunks, reader);
   }
   for (size_t i = 0; status == RK_OK && i < first; i++) {
-    const rk_entry *key = &entries[i];
-    rk_entry **found =
-        key->sealed && key->writer != 0 ? bsearch(&key, fresh, count, sizeof *fresh, compare_chunks) : NULL;
-    if (found && !drop[*found - &entries[first]]) {
-      status = is_kept(reader, &entries[i], *found, &drop[*found - &entries[first]]);
+    rk_entry *entry = rk_entry_at(reader, i);
+    const size_t found = entry->sealed && entry->writer != 0 ? find_chunk(reader, entry, fresh, count) : count;
+    if (found < count && !drop[found]) {
+      status = is_kept(reader, entry, fresh[found], &drop[found]);
     }
+  }
+  for (size_t i = 0; status == RK_OK && i < count; i++) { /* out of the order of the sorted ones */
+    fresh[i]->lost = fresh[i]->lost || drop[i];
   }
   size_t kept = first;
   for (size_t i = 0; status == RK_OK && i < count; i++) {
-    const rk_entry *entry = &entries[first + i];
-    if (drop[i]) {
+    const rk_entry *entry = rk_entry_at(reader, first + i);
+    if (entry->lost) {
       reader->stats.chunk_count--;
       reader->stats.rows_indexed -= entry->bare ? 0 : entry->row_count;
     } else {
       reader->stats.spool_rows += entry->bare ? 0 : entry->row_count;
-      entries[kept++] = *entry;
+      *rk_entry_at(reader, kept++) = *entry;
     }
   }
   if (status == RK_OK) {
@@ -192,9 +216,9 @@ static bool belongs(const rk_reader *reader, const rk_orphans *orphans, size_t f
   if (orphans->has_hash && orphans->recording_hash == hash) {
     return true;
   }
-  const rk_entry *entries = reader->entries.items;
   for (size_t i = first_entry; i < end_entry; i++) {
-    if (entries[i].sealed && entries[i].recording_hash == hash) {
+    const rk_entry *entry = rk_entry_at(reader, i);
+    if (entry->sealed && rk_entry_recording(reader, entry) == hash) {
       return true;
     }
   }

@@ -9,9 +9,26 @@
 #include "reader/orphan.h"
 #include "reader/reader_state.h"
 
+#define MEMORY_DEFAULT ((uint64_t)256 << 20)
+#define MEMORY_MIN     ((uint64_t)16 << 20)
+#define RATIO_DEFAULT  1000
+
 static char *keep_text(rk_reader *reader, const char *text)
 {
   return (char *)(uintptr_t)rk_names_add(&reader->names, text, strlen(text));
+}
+
+static bool keep_dropped(rk_reader *reader, const rk_reader_options *options)
+{
+  const size_t count = options->dropped_timeline_count;
+  reader->dropped_timelines = rk_arena_array(&reader->arena, count + 1, sizeof *reader->dropped_timelines);
+  reader->dropped_timeline_count = reader->dropped_timelines ? count : 0;
+  bool ok = reader->dropped_timelines != NULL;
+  for (size_t i = 0; ok && i < count; i++) {
+    reader->dropped_timelines[i] = keep_text(reader, options->dropped_timelines[i]);
+    ok = reader->dropped_timelines[i] != NULL;
+  }
+  return ok;
 }
 
 rk_status rk_reader_open(const rk_reader_options *options, rk_reader **reader, rk_error *error)
@@ -22,8 +39,13 @@ rk_status rk_reader_open(const rk_reader_options *options, rk_reader **reader, r
   *reader = NULL;
   static const rk_reader_options defaults;
   const rk_reader_options *o = options ? options : &defaults;
-  if ((o->entity_count > 0 && !o->entities) || (o->writer_count > 0 && !o->writers)) {
+  if (!rk_filters_sane(o) || (o->dropped_timeline_count > 0 && !o->dropped_timelines)) {
     return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "a filter's count without its values");
+  }
+  for (size_t i = 0; i < o->dropped_timeline_count; i++) {
+    if (strcmp(o->dropped_timelines[i], "log_time") == 0) {
+      return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "log_time cannot be dropped");
+    }
   }
   if ((o->application_id && !*o->application_id) || (o->recording_id && !*o->recording_id)) {
     return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "an empty application or recording id");
@@ -35,14 +57,21 @@ rk_status rk_reader_open(const rk_reader_options *options, rk_reader **reader, r
   if (getrandom(&r->names.seed, sizeof r->names.seed, GRND_NONBLOCK) != (ssize_t)sizeof r->names.seed) {
     r->names.seed = (uint64_t)(uintptr_t)r; /* only against hostile inputs; a guessable seed still reads right */
   }
+  r->max_memory = o->max_memory == 0 ? MEMORY_DEFAULT : o->max_memory < MEMORY_MIN ? MEMORY_MIN : o->max_memory;
+  r->max_ratio = o->max_ratio ? o->max_ratio : RATIO_DEFAULT;
+  r->follow = o->follow;
+  r->wall_clock = o->wall_clock;
   r->on_loss = o->on_loss;
+  r->on_progress = o->on_progress;
   r->context = o->context;
   r->ignore_spools = o->ignore_spools;
   r->spool_directory = o->spool_directory ? keep_text(r, o->spool_directory) : NULL;
   r->log_time = keep_text(r, "log_time");
+  r->temporary_directory = o->temporary_directory ? keep_text(r, o->temporary_directory) : NULL;
   r->application_id = o->application_id ? keep_text(r, o->application_id) : NULL;
   r->recording_id = o->recording_id ? keep_text(r, o->recording_id) : NULL;
-  if (!r->log_time || (o->application_id && !r->application_id) || (o->recording_id && !r->recording_id) ||
+  if (!r->log_time || (o->temporary_directory && !r->temporary_directory) || !keep_dropped(r, o) ||
+      (o->application_id && !r->application_id) || (o->recording_id && !r->recording_id) ||
       (o->spool_directory && !r->spool_directory) || rk_filters_set(r, o) != RK_OK) {
     rk_reader_free(r);
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a reader");
@@ -122,6 +151,35 @@ static const void *sorted_copy(rk_reader *reader, const rk_list *list, int (*com
   return copy;
 }
 
+/* What rk_reader_inputs tells, from the index. */
+static bool describe_input(rk_reader *reader, rk_input *input, size_t first_entry)
+{
+  rk_input_info *info = &input->info;
+  *info = (rk_input_info){.name = input->name,
+                          .size = input->source.size,
+                          .stored_size = input->source.size,
+                          .live = input->live,
+                          .finished = input->finished,
+                          .shift_ns = input->shift_ns,
+                          .min_ns = INT64_MAX,
+                          .max_ns = INT64_MIN};
+  for (size_t i = first_entry; i < reader->entries.count; i++) {
+    const rk_entry *entry = rk_entry_at(reader, i);
+    const rk_store *store = rk_entry_store(reader, entry);
+    info->chunk_count++;
+    info->row_count += entry->bare ? 0 : entry->row_count;
+    if (!entry->is_static && !entry->bare && entry->row_count > 0 && store && store->kind == RK_STORE_RECORDING) {
+      info->min_ns = entry->min_ns < info->min_ns ? entry->min_ns : info->min_ns;
+      info->max_ns = entry->max_ns > info->max_ns ? entry->max_ns : info->max_ns;
+    }
+  }
+  const rk_input_info **slot = rk_list_add(&reader->input_list, sizeof *slot);
+  if (slot) {
+    *slot = info;
+  }
+  return slot != NULL;
+}
+
 /* Adds an opened source, whose spools were read to *orphans unless that is NULL; takes it over whatever happens. */
 static rk_status add_source(rk_reader *reader, rk_input *input, const char *name, rk_orphans *orphans, rk_error *error)
 {
@@ -144,6 +202,9 @@ static rk_status add_source(rk_reader *reader, rk_input *input, const char *name
   if (status == RK_OK && orphans) {
     status = rk_orphans_add(reader, input, entry_count, orphans, error);
   }
+  if (status == RK_OK && !describe_input(reader, input, entry_count)) {
+    status = rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
+  }
   if (status) {
     reader->entries.count = entry_count;
     reader->footers.count = footer_count;
@@ -158,7 +219,6 @@ static rk_status add_source(rk_reader *reader, rk_input *input, const char *name
 
 rk_status rk_reader_add(rk_reader *reader, const char *path, const rk_input_options *options, rk_error *error)
 {
-  (void)options;
   if (!reader || !path || reader->timeline) {
     return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "inputs are added before the first row is read");
   }
@@ -166,6 +226,7 @@ rk_status rk_reader_add(rk_reader *reader, const char *path, const rk_input_opti
   if (!input) {
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
   }
+  input->shift_ns = options ? options->shift_ns : 0;
   rk_orphans orphans = {0};
   rk_status status = RK_OK;
   if (!reader->ignore_spools && strcmp(path, "-") != 0) {
@@ -204,8 +265,7 @@ rk_status rk_reader_add_memory(rk_reader *reader, const char *name, const void *
 
 rk_status rk_reader_select(rk_reader *reader, const rk_reader_options *options)
 {
-  if (!reader || !options || reader->timeline || (options->entity_count > 0 && !options->entities) ||
-      (options->writer_count > 0 && !options->writers)) {
+  if (!reader || !options || reader->timeline || !rk_filters_sane(options)) {
     return RK_ERR_MISUSE;
   }
   const rk_status status = rk_filters_set(reader, options);
@@ -433,7 +493,7 @@ static rk_status show_chunk(rk_reader *reader, rk_entry *entry, const rk_chunk_i
 static rk_entry *next_entry(rk_reader *reader, size_t *place)
 {
   while (*place < reader->entries.count) {
-    rk_entry *entry = (rk_entry *)reader->entries.items + (*place)++;
+    rk_entry *entry = rk_entry_at(reader, (*place)++);
     if (!entry->lost && (entry->row_count == 0 || rk_filter_entry(reader, entry))) {
       return entry;
     }
@@ -453,13 +513,6 @@ rk_status rk_reader_next_chunk(rk_reader *reader, const rk_chunk_info **chunk)
   return status;
 }
 
-static bool any_path(const void *value, const void *key)
-{
-  (void)value;
-  (void)key;
-  return true;
-}
-
 rk_status rk_reader_next_indexed(rk_reader *reader, const rk_chunk_info **chunk)
 {
   if (reader->error.status) {
@@ -467,17 +520,14 @@ rk_status rk_reader_next_indexed(rk_reader *reader, const rk_chunk_info **chunk)
   }
   rk_status status = RK_END;
   for (rk_entry *entry; status == RK_END && (entry = next_entry(reader, &reader->next_indexed)) != NULL;) {
-    const char *path = entry->entity_path;
-    if (!path && entry->sealed) {
-      path = rk_table_find(&reader->entities, entry->entity_hash, any_path, NULL);
-    }
-    if (!path || !entry->store || (reader->filters.timeline && !entry->is_static)) {
+    const rk_place *known = rk_entry_place(reader, entry);
+    if (!known->entity_path || !known->store || entry->told || (reader->filters.timeline && !entry->is_static)) {
       status = show_chunk(reader, entry, chunk);
       continue;
     }
     reader->chunk_info = (rk_chunk_info){.input = entry->input->name,
-                                         .store = entry->store,
-                                         .entity_path = path,
+                                         .store = known->store,
+                                         .entity_path = known->entity_path,
                                          .writer = entry->writer,
                                          .is_static = entry->is_static,
                                          .sealed = entry->sealed,
@@ -504,7 +554,7 @@ rk_status rk_reader_describe(rk_reader *reader, const rk_chunk_info **chunk)
   if (reader->next_indexed == 0) {
     return RK_ERR_MISUSE;
   }
-  rk_entry *entry = (rk_entry *)reader->entries.items + reader->next_indexed - 1;
+  rk_entry *entry = rk_entry_at(reader, reader->next_indexed - 1);
   return entry->lost ? RK_END : show_chunk(reader, entry, chunk);
 }
 
@@ -530,6 +580,12 @@ const rk_writer_info *const *rk_reader_writers(const rk_reader *reader, size_t *
   }
   *count = r->sorted_writer_count;
   return r->sorted_writers;
+}
+
+const rk_input_info *const *rk_reader_inputs(const rk_reader *reader, size_t *count)
+{
+  *count = reader->input_list.count;
+  return (const rk_input_info *const *)reader->input_list.items;
 }
 
 const rk_activation *rk_reader_activations(const rk_reader *reader, size_t *count)
@@ -566,7 +622,9 @@ void rk_reader_free(rk_reader *reader)
   }
   rk_filters_free(reader);
   free(reader->inputs.items);
-  free(reader->entries.items);
+  free(reader->input_list.items);
+  rk_blocks_free(&reader->entries);
+  rk_blocks_free(&reader->places);
   free(reader->footers.items);
   free(reader->store_list.items);
   free(reader->writer_list.items);
@@ -575,6 +633,7 @@ void rk_reader_free(rk_reader *reader)
   rk_table_free(&reader->by_recording);
   rk_table_free(&reader->writers);
   rk_table_free(&reader->recordings);
+  rk_table_free(&reader->place_table);
   rk_table_free(&reader->entities);
   rk_arena_free(&reader->row_arena);
   rk_arena_free(&reader->chunk_arena);

@@ -2,6 +2,8 @@
 #ifndef RK_READER_STATE_H
 #define RK_READER_STATE_H
 
+#include <assert.h>
+
 #include "format/seal.h"
 #include "reader/reader_internal.h"
 #include "reader/source.h"
@@ -13,7 +15,10 @@ typedef struct rk_input {
   uint64_t number; /* in the order of adding */
   bool live;       /* somebody was writing it when it was scanned */
   bool finished;   /* it ends with a stream footer */
+  bool merged;     /* its SetStoreInfo frames say that a merge wrote it */
   void *owned;     /* the source's memory: rows of spools; NULL: an input of the caller's */
+  int64_t shift_ns;
+  rk_input_info info; /* of the caller's inputs, as rk_reader_inputs lends it */
 } rk_input;
 
 /* Where a sound End with its stream footer stands. */
@@ -24,22 +29,36 @@ typedef struct rk_footer_place {
   uint64_t payload_size;
 } rk_footer_place;
 
-/* One chunk of the index. */
+/* What chunks of one store and entity share. Never moves. */
+typedef struct rk_place {
+  const rk_store *store;   /* NULL: not known before decoding */
+  const char *entity_path; /* interned; NULL: not known before a chunk of it was decoded */
+  uint64_t recording_hash; /* of its seals; 0: chunks without seal */
+  uint64_t entity_hash;    /* XXH3-64 of the path, by the seals where the path is not known */
+  uint32_t number;
+} rk_place;
+
+/* One chunk of the index. There may be millions: it is kept at 64 bytes. Never moves while the reader lives (but
+ * between rk_reader_add's beginning and its end). */
 struct rk_entry {
   rk_input *input;
-  uint64_t offset, size; /* of its frame */
-  bool sealed, is_static, verified, lost;
-  bool bare;     /* without components: its rows say nothing and are not yielded (so do Rerun's own readers) */
-  bool numbered; /* its seal's chunk number counts: not of a merged recording, where all are 0 */
+  uint64_t offset;        /* of its frame */
+  int64_t min_ns, max_ns; /* order keys, of log_time or the row ids, as the rows have them (shifts included) */
+  uint32_t size;          /* of its frame */
   uint32_t writer;
   uint32_t chunk_number, first_row; /* sealed only */
-  uint64_t recording_hash;          /* sealed only */
-  uint64_t entity_hash;             /* sealed only */
-  uint64_t row_count;
-  int64_t min_ns, max_ns;  /* order keys */
-  const rk_store *store;   /* NULL: not known before decoding */
-  const char *entity_path; /* interned; NULL: not known before decoding */
+  uint32_t row_count;
+  uint32_t uncompressed_size; /* of its Arrow payload; UINT32_MAX: as much or more */
+  uint32_t place;             /* rk_entry_place */
+  bool sealed : 1;
+  bool is_static : 1;
+  bool verified : 1;
+  bool lost : 1;
+  bool bare : 1;     /* without components: its rows say nothing and are not yielded (so do Rerun's own readers) */
+  bool numbered : 1; /* its seal's chunk number counts: an original, as a writer wrote it, not made by a merge */
+  bool told : 1;     /* a footer's word alone is behind row_count, keys and is_static: they may turn out differently */
 };
+static_assert(sizeof(rk_entry) <= 64, "a million chunks fit");
 
 /* A loss that waits for the end of the scan, when the writer may be known. */
 typedef struct rk_pending_loss {
@@ -57,10 +76,32 @@ typedef struct rk_list { /* a growing array */
 /* Room for one more item of `size` bytes, zeroed and counted; NULL when memory is short. */
 void *rk_list_add(rk_list *list, size_t size);
 
+#define RK_BLOCK_ITEMS ((size_t)1024)
+typedef struct rk_blocks { /* a growing array whose items never move */
+  rk_list blocks;          /* void *, of RK_BLOCK_ITEMS items each */
+  size_t count;
+} rk_blocks;
+
+void *rk_blocks_add(rk_blocks *blocks, size_t size); /* as rk_list_add */
+void rk_blocks_free(rk_blocks *blocks);
+static inline void *rk_blocks_at(const rk_blocks *blocks, size_t size, size_t i)
+{
+  return ((char **)blocks->blocks.items)[i / RK_BLOCK_ITEMS] + i % RK_BLOCK_ITEMS * size;
+}
+
+typedef struct rk_path_hashes {
+  uint64_t *hashes; /* sorted */
+  size_t count;
+  bool all; /* every glob of the filter is a plain path */
+} rk_path_hashes;
+
 typedef struct rk_filters {
   const char **entities; /* NULL: all */
   size_t entity_count;
-  uint32_t *writers; /* NULL: all */
+  const char **excluded;
+  size_t excluded_count;
+  rk_path_hashes entity_hashes, excluded_hashes; /* of globs that are plain paths */
+  uint32_t *writers;                             /* NULL: all */
   size_t writer_count;
   const char *timeline; /* interned; NULL: all */
   bool has_since, has_until;
@@ -76,13 +117,23 @@ struct rk_reader {
   rk_table entity_matches;                   /* interned path -> whether the globs admit it */
   const char *application_id, *recording_id; /* overrides */
   bool ignore_spools;
-  const char *spool_directory; /* NULL: the environment's */
+  const char *spool_directory;     /* NULL: the environment's */
+  uint64_t max_memory;             /* bytes */
+  const char *temporary_directory; /* NULL: TMPDIR or /var/tmp */
+  uint32_t max_ratio;
+  bool follow, wall_clock;
+  const char **dropped_timelines; /* interned */
+  size_t dropped_timeline_count;
   void (*on_loss)(void *context, const rk_loss *loss);
+  bool (*on_progress)(void *context, const char *input, uint64_t bytes_done, uint64_t bytes_total);
   void *context;
   const char *log_time; /* the interned timeline name */
 
   rk_list inputs;        /* rk_input * */
-  rk_list entries;       /* rk_entry, in input and file order */
+  rk_blocks entries;     /* rk_entry, in input and file order: rk_entry_at */
+  rk_blocks places;      /* rk_place */
+  rk_table place_table;  /* the same by store and hashes */
+  rk_list input_list;    /* const rk_input_info *: the caller's */
   rk_list footers;       /* rk_footer_place */
   rk_table stores;       /* rk_store_entry, by the ids in the files after overrides */
   rk_table by_recording; /* the first rk_store of each kind and recording id */
@@ -128,7 +179,33 @@ struct rk_open_chunk {
   uint64_t input_number, offset; /* the last tie-break */
 };
 
+static inline rk_entry *rk_entry_at(const rk_reader *reader, size_t i)
+{
+  return rk_blocks_at(&reader->entries, sizeof(rk_entry), i);
+}
+static inline rk_place *rk_entry_place(const rk_reader *reader, const rk_entry *entry)
+{
+  return rk_blocks_at(&reader->places, sizeof(rk_place), entry->place);
+}
+static inline const rk_store *rk_entry_store(const rk_reader *reader, const rk_entry *entry)
+{
+  return rk_entry_place(reader, entry)->store;
+}
+/* NULL: not known before decoding. */
+static inline const char *rk_entry_path(const rk_reader *reader, const rk_entry *entry)
+{
+  return rk_entry_place(reader, entry)->entity_path;
+}
+static inline uint64_t rk_entry_recording(const rk_reader *reader, const rk_entry *entry)
+{
+  return rk_entry_place(reader, entry)->recording_hash;
+}
+
 /* index.c */
+/* The place of that store and hashes; makes it. NULL when memory is short. */
+rk_place *rk_index_place(rk_reader *reader, const rk_store *store, uint64_t recording_hash, uint64_t entity_hash);
+/* Takes down what decoding told of a chunk's store and entity (interned). False: memory is short. */
+bool rk_index_name(rk_reader *reader, rk_entry *entry, const rk_store *store, const char *entity_path);
 rk_status rk_index_input(rk_reader *reader, rk_input *input, rk_error *error);
 /* The store of that identity (after overrides); makes it. NULL when memory is short. */
 rk_store_entry *rk_index_store(rk_reader *reader, const rk_store_id *id);
@@ -145,6 +222,7 @@ rk_status rk_open_chunk_load(rk_reader *reader, rk_entry *entry, rk_open_chunk *
 rk_status rk_open_chunk_check(rk_entry *entry, rk_error *error);
 
 /* filter.c */
+bool rk_filters_sane(const rk_reader_options *options); /* no count without values */
 rk_status rk_filters_set(rk_reader *reader, const rk_reader_options *options);
 void rk_filters_free(rk_reader *reader);
 bool rk_filter_entry(rk_reader *reader, const rk_entry *entry); /* false: no row of it can pass */

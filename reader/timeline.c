@@ -191,7 +191,7 @@ static bool is_due(const source *a, const source *b)
 
 /* ---- Making the sources ---- */
 
-static int compare_entries(const void *left, const void *right)
+static int compare_entries(const void *left, const void *right, void *context)
 {
   const rk_entry *a = *(const rk_entry *const *)left;
   const rk_entry *b = *(const rk_entry *const *)right;
@@ -199,8 +199,10 @@ static int compare_entries(const void *left, const void *right)
     return a->writer != 0 ? -1 : 1;
   }
   if (a->writer != 0) {
-    if (a->recording_hash != b->recording_hash) {
-      return a->recording_hash < b->recording_hash ? -1 : 1;
+    const uint64_t x = rk_entry_recording(context, a);
+    const uint64_t y = rk_entry_recording(context, b);
+    if (x != y) {
+      return x < y ? -1 : 1;
     }
     if (a->writer != b->writer) {
       return a->writer < b->writer ? -1 : 1;
@@ -209,12 +211,14 @@ static int compare_entries(const void *left, const void *right)
       return a->first_row < b->first_row ? -1 : 1;
     }
   }
-  return a->min_ns != b->min_ns ? (a->min_ns < b->min_ns ? -1 : 1) : a < b ? -1 : a > b;
+  return a->min_ns != b->min_ns                 ? (a->min_ns < b->min_ns ? -1 : 1)
+         : a->input->number != b->input->number ? (a->input->number < b->input->number ? -1 : 1)
+                                                : (a->offset < b->offset ? -1 : a->offset > b->offset);
 }
 
-static bool same_source(const rk_entry *a, const rk_entry *b)
+static bool same_source(const rk_reader *reader, const rk_entry *a, const rk_entry *b)
 {
-  return a->writer != 0 && a->writer == b->writer && a->recording_hash == b->recording_hash;
+  return a->writer != 0 && a->writer == b->writer && rk_entry_recording(reader, a) == rk_entry_recording(reader, b);
 }
 
 static rk_status make_timeline(rk_reader *reader)
@@ -232,25 +236,26 @@ static rk_status make_timeline(rk_reader *reader)
     rk_timeline_free(t);
     return RK_ERR_NO_MEMORY;
   }
-  rk_entry *entries = reader->entries.items;
   size_t count = 0;
   for (size_t i = 0; i < total; i++) {
-    if (!entries[i].bare && rk_filter_entry(reader, &entries[i])) {
-      t->entries[count++] = &entries[i];
-      t->row_bound += entries[i].row_count;
+    rk_entry *entry = rk_entry_at(reader, i);
+    if (!entry->bare && rk_filter_entry(reader, entry)) {
+      t->entries[count++] = entry;
+      t->row_bound += entry->row_count;
     }
   }
-  qsort(t->entries, count, sizeof *t->entries, compare_entries);
+  qsort_r(t->entries, count, sizeof *t->entries, compare_entries, reader);
   for (size_t i = 0; i < count;) {
     size_t end = i + 1;
-    while (end < count && same_source(t->entries[i], t->entries[end])) {
+    while (end < count && same_source(reader, t->entries[i], t->entries[end])) {
       end++;
     }
     source *s = &t->sources[t->source_count++];
     *s = (source){.pending = &t->entries[i],
                   .pending_count = end - i,
                   .is_writer = t->entries[i]->writer != 0,
-                  .later = reader->blueprints_first && t->entries[i]->store->kind != RK_STORE_BLUEPRINT};
+                  .later =
+                      reader->blueprints_first && rk_entry_store(reader, t->entries[i])->kind != RK_STORE_BLUEPRINT};
     t->pending[t->pending_count++] = s;
     i = end;
   }
@@ -516,10 +521,10 @@ uint64_t rk_reader_row_bound(const rk_reader *reader)
   if (reader->timeline) {
     return reader->timeline->row_bound;
   }
-  const rk_entry *entries = reader->entries.items;
   uint64_t rows = 0;
   for (size_t i = 0; i < reader->entries.count; i++) {
-    rows += !entries[i].bare && rk_filter_entry((rk_reader *)(uintptr_t)reader, &entries[i]) ? entries[i].row_count : 0;
+    const rk_entry *entry = rk_entry_at(reader, i);
+    rows += !entry->bare && rk_filter_entry((rk_reader *)(uintptr_t)reader, entry) ? entry->row_count : 0;
   }
   return rows;
 }

@@ -89,7 +89,7 @@ static rk_status check_chunk(rk_verifying *v, rk_entry *entry, rk_open_chunk **o
     v->report->unsealed_chunk_count += !entry->sealed;
     v->report->spool_row_count += entry->input->owned && !entry->bare ? entry->row_count : 0;
     if (*open && v->chunk_ids) {
-      v->chunk_ids[entry - (rk_entry *)v->reader->entries.items] = (*open)->chunk.id;
+      v->chunk_ids[rk_verify_entry_from(v->reader, entry->input, entry->offset)] = (*open)->chunk.id;
     }
   }
   status = progress(v, entry->size);
@@ -192,10 +192,15 @@ static void find_gap(rk_verifying *v, sequence *s, uint64_t first, const rk_entr
 }
 
 /* Tells a chunk's contents from another's: all of them when it was decoded, else what its seal says. */
-static uint64_t content(const rk_entry *entry, const rk_open_chunk *open)
+static uint64_t content(const rk_reader *reader, const rk_entry *entry, const rk_open_chunk *open)
 {
-  const uint64_t facts[] = {entry->entity_hash,           entry->row_count,        entry->first_row,
-                            (uint64_t)entry->min_ns,      (uint64_t)entry->max_ns, open ? open->chunk.id.time_ns : 0,
+  const uint64_t entity_hash = rk_entry_place(reader, entry)->entity_hash;
+  const uint64_t facts[] = {entity_hash,
+                            entry->row_count,
+                            entry->first_row,
+                            (uint64_t)entry->min_ns,
+                            (uint64_t)entry->max_ns,
+                            open ? open->chunk.id.time_ns : 0,
                             open ? open->chunk.id.inc : 0};
   return XXH3_64bits_withSeed(facts, sizeof facts, open ? XXH3_64bits(open->payload_data, open->payload_size) : 0);
 }
@@ -225,7 +230,7 @@ static rk_status judge_chunks(rk_verifying *v, sequence *s, rk_error *error)
       }
       continue;
     }
-    const uint64_t this_content = number_is_shared(s, i) ? content(entry, open) : 0;
+    const uint64_t this_content = number_is_shared(s, i) ? content(v->reader, entry, open) : 0;
     const bool in_spool = entry->input->owned != NULL; /* adopted meanwhile, its rows are in other chunks, too */
     const bool single = entry->numbered && !in_spool;
     const bool same_number = single && before && before->chunk_number == entry->chunk_number;
@@ -284,7 +289,7 @@ static rk_status judge_writer(rk_verifying *v, sequence *s, rk_error *error)
   }
   v->report->spool_writer_count += in_spool;
   v->report->judged_writer_count += s->judged && known;
-  if (known && !rk_index_writer(v->reader, known->store, known->writer)) {
+  if (known && !rk_index_writer(v->reader, rk_entry_store(v->reader, known), known->writer)) {
     v->report->writer_count++;
     if (s->judged) {
       rk_verify_find(v, &(rk_finding){.kind = RK_FINDING_WRITER_UNKNOWN, .writer = known->writer});
@@ -305,7 +310,7 @@ static bool has_sequence(const rk_entry *entry)
 }
 
 /* Chunks without sequence first, in file order; then writer by writer, chunks by number. */
-static int compare_entries(const void *left, const void *right)
+static int compare_entries(const void *left, const void *right, void *context)
 {
   const rk_entry *a = *(const rk_entry *const *)left;
   const rk_entry *b = *(const rk_entry *const *)right;
@@ -313,8 +318,10 @@ static int compare_entries(const void *left, const void *right)
   if (sequenced != has_sequence(b)) {
     return sequenced ? 1 : -1;
   }
-  if (sequenced && a->recording_hash != b->recording_hash) {
-    return a->recording_hash < b->recording_hash ? -1 : 1;
+  const uint64_t x = rk_entry_recording(context, a);
+  const uint64_t y = rk_entry_recording(context, b);
+  if (sequenced && x != y) {
+    return x < y ? -1 : 1;
   }
   if (sequenced && a->writer != b->writer) {
     return a->writer < b->writer ? -1 : 1;
@@ -322,7 +329,10 @@ static int compare_entries(const void *left, const void *right)
   if (sequenced && a->chunk_number != b->chunk_number) {
     return a->chunk_number < b->chunk_number ? -1 : 1;
   }
-  return a < b ? -1 : a > b;
+  if (a->input->number != b->input->number) {
+    return a->input->number < b->input->number ? -1 : 1;
+  }
+  return a->offset < b->offset ? -1 : a->offset > b->offset;
 }
 
 static rk_status verify_chunks(rk_verifying *v, rk_entry **sorted, size_t count, rk_error *error)
@@ -343,7 +353,7 @@ static rk_status verify_chunks(rk_verifying *v, rk_entry **sorted, size_t count,
   while (i < count && status == RK_OK) {
     size_t end = i + 1;
     while (end < count && sorted[end]->writer == sorted[i]->writer &&
-           sorted[end]->recording_hash == sorted[i]->recording_hash) {
+           rk_entry_recording(v->reader, sorted[end]) == rk_entry_recording(v->reader, sorted[i])) {
       end++;
     }
     s.entries = sorted + i;
@@ -359,7 +369,6 @@ static rk_status verify_chunks(rk_verifying *v, rk_entry **sorted, size_t count,
 static rk_status verify(rk_verifying *v, rk_error *error)
 {
   rk_reader *reader = v->reader;
-  rk_entry *entries = reader->entries.items;
   const size_t count = reader->entries.count;
   const bool keep_ids = reader->footers.count > 0 && !v->options->fast;
   rk_entry **sorted = calloc(count + 1, sizeof *sorted);
@@ -370,10 +379,10 @@ static rk_status verify(rk_verifying *v, rk_error *error)
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to verify");
   }
   for (size_t i = 0; i < count; i++) {
-    sorted[i] = &entries[i];
-    v->total += entries[i].size;
+    sorted[i] = rk_entry_at(reader, i);
+    v->total += sorted[i]->size;
   }
-  qsort((void *)sorted, count, sizeof *sorted, compare_entries);
+  qsort_r((void *)sorted, count, sizeof *sorted, compare_entries, reader);
   rk_status status = verify_chunks(v, sorted, count, error);
   status = status ? status : rk_verify_footers(v, error);
   free((void *)sorted);
@@ -400,9 +409,8 @@ rk_status rk_reader_verify(rk_reader *reader, const rk_verify_options *options, 
     report->missing_row_count = v.footer_rows;
   }
   report->frame_count = reader->stats.frame_count;
-  const rk_entry *entries = reader->entries.items;
   for (size_t i = 0; i < reader->entries.count; i++) {
-    report->frame_count -= entries[i].lost;
+    report->frame_count -= rk_entry_at(reader, i)->lost;
   }
   report->filler_count = reader->stats.filler_count;
   report->loss_count = reader->stats.loss_count;

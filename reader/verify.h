@@ -16,6 +16,8 @@ typedef struct rk_verifying {
 /* Counts it and tells the caller. */
 void rk_verify_find(rk_verifying *v, const rk_finding *finding);
 
+/* The first entry of the input at `offset` or after it; entries are in input and file order. */
+size_t rk_verify_entry_from(const rk_reader *reader, const rk_input *input, uint64_t offset);
 /* Compares all footers' manifests with the chunks. RK_ERR_NO_MEMORY, RK_ERR_IO. */
 rk_status rk_verify_footers(rk_verifying *v, rk_error *error);
 

@@ -8,15 +8,13 @@
 
 #define FOOTER_MAX ((uint64_t)1 << 30)
 
-/* The first entry of the input at `offset` or after it; entries are in input and file order. */
-static size_t entry_from(const rk_reader *reader, const rk_input *input, uint64_t offset)
+size_t rk_verify_entry_from(const rk_reader *reader, const rk_input *input, uint64_t offset)
 {
-  const rk_entry *entries = reader->entries.items;
   size_t low = 0;
   size_t high = reader->entries.count;
   while (low < high) {
     const size_t middle = low + (high - low) / 2;
-    const rk_entry *e = &entries[middle];
+    const rk_entry *e = rk_entry_at(reader, middle);
     if (e->input->number < input->number || (e->input == input && e->offset < offset)) {
       low = middle + 1;
     } else {
@@ -36,15 +34,17 @@ static bool same_store(const rk_store *store, const rk_store_id *id)
 /* Whether the manifest tells the truth of a sound chunk. */
 static bool agrees(const rk_verifying *v, size_t index, const rk_store_id *store, const rk_manifest_chunk *told)
 {
-  const rk_entry *entry = (const rk_entry *)v->reader->entries.items + index;
+  const rk_entry *entry = rk_entry_at(v->reader, index);
+  const rk_store *known = rk_entry_store(v->reader, entry);
+  const char *path = rk_entry_path(v->reader, entry);
   if (entry->size - RK_FRAME_HEADER_SIZE != told->byte_size || entry->row_count != told->row_count ||
       entry->is_static != told->is_static) {
     return false;
   }
-  if (v->reader->recording_id == NULL && entry->store && !same_store(entry->store, store)) {
+  if (v->reader->recording_id == NULL && known && !same_store(known, store)) {
     return false;
   }
-  if (entry->entity_path && strcmp(entry->entity_path, told->entity_path) != 0) {
+  if (path && strcmp(path, told->entity_path) != 0) {
     return false;
   }
   return !v->chunk_ids || !entry->sealed || rk_tuid_compare(v->chunk_ids[index], told->chunk_id) == 0;
@@ -60,21 +60,21 @@ typedef struct comparison {
 static void compare_chunk(rk_verifying *v, const rk_footer_place *place, const rk_store_id *store,
                           const rk_manifest_chunk *told, comparison *c)
 {
-  rk_entry *entries = v->reader->entries.items;
   c->told++;
   const uint64_t header = RK_FRAME_HEADER_SIZE;
   const uint64_t offset = place->stream_offset + told->byte_offset - header; /* byte_offset is past the frame header */
-  const size_t index = told->byte_offset < header ? c->end : entry_from(v->reader, place->input, offset);
-  const bool there = index >= c->begin && index < c->end && entries[index].offset == offset;
+  const size_t index = told->byte_offset < header ? c->end : rk_verify_entry_from(v->reader, place->input, offset);
+  const rk_entry *entry = index >= c->begin && index < c->end ? rk_entry_at(v->reader, index) : NULL;
+  const bool there = entry && entry->offset == offset;
   if (there) {
     c->seen[index - c->begin] = true;
   }
-  if (there && !entries[index].lost) {
+  if (there && !entry->lost) {
     c->wrong += !agrees(v, index, store, told);
     return;
   }
   rk_verify_find(v, &(rk_finding){.kind = RK_FINDING_CHUNK_ABSENT,
-                                  .writer = there ? entries[index].writer : 0,
+                                  .writer = there ? entry->writer : 0,
                                   .rows = told->row_count,
                                   .input = place->input->name,
                                   .offset = offset,
@@ -106,8 +106,8 @@ static void lose(rk_verifying *v, const rk_footer_place *place, rk_status status
 static rk_status compare(rk_verifying *v, const rk_footer_place *place, rk_arena *arena,
                          const rk_footer_manifest *manifests, size_t manifest_count, rk_error *error)
 {
-  comparison c = {.begin = entry_from(v->reader, place->input, place->stream_offset),
-                  .end = entry_from(v->reader, place->input, place->offset)};
+  comparison c = {.begin = rk_verify_entry_from(v->reader, place->input, place->stream_offset),
+                  .end = rk_verify_entry_from(v->reader, place->input, place->offset)};
   c.seen = rk_arena_array(arena, c.end - c.begin + 1, sizeof *c.seen);
   if (!c.seen) {
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to verify");
