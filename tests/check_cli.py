@@ -53,7 +53,7 @@ def test_every_option_is_in_the_manual():
     assert source, "RK_SOURCE_DIR is not set"
     for tool in (DUMP, MERGE):
         manual = open(f"{source}/docs/man/{os.path.basename(tool)}.1").read()
-        options = re.findall(r"^ +(?:-([a-zA-Z]), )?--([a-z-]+)", expect(run(tool, "--help"), 0).decode(), re.M)
+        options = re.findall(r"^ +(?:-([a-zA-Z0-9]), )?--([a-z-]+)", expect(run(tool, "--help"), 0).decode(), re.M)
         assert len(options) > 8, options
         for letter, name in options:
             assert re.search(rf"Fl Fl {name}\b", manual), f"{tool}: --{name} is not in the manual"
@@ -67,7 +67,7 @@ def test_usage_errors():
                     [DUMP, "--width=-1", "f"], [DUMP, "--help=x"], [DUMP, "--info=x", "f"],
                     [MERGE], [MERGE, "x"], [MERGE, "-o", "y"], [MERGE, "-o"], [MERGE, "-o", "a", "-o", "b", "c"],
                     [MERGE, "-o", "y", "--compression=zip", "x"], [MERGE, "-o", "y", "--chunk-rows=0", "x"],
-                    [MERGE, "-o", "y", "--chunk-size=1Q", "x"], [MERGE, "-o", "y", "--application-id=a b", "x"]):
+                    [MERGE, "-o", "y", "--chunk-bytes=1Q", "x"], [MERGE, "-o", "y", "--application-id=a b", "x"]):
         name = os.path.basename(command[0])
         expect(run(*command), 2, rf"{name}: [^\n]+\nTry '{name} --help'\.\n")
     assert not os.path.exists("y")

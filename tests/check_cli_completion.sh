@@ -20,8 +20,8 @@ expect() { # EXPECTED (one a line) WORD...
   got=$(printf '%s\n' ${COMPREPLY[@]+"${COMPREPLY[@]}"})
   [ "$got" = "$expected" ] || { echo "check_cli_completion: '$*' gives '$got', not '$expected'" >&2; exit 1; }
 }
-expect --format= rrd-dump --f
-expect $'--chunk-rows=\n--chunk-size=' rrd-merge --chunk
+expect --format= rrd-dump --fo
+expect $'--chunk-rows=\n--chunk-bytes=' rrd-merge --chunk
 expect $'text\nndjson\ncsv' rrd-dump -F ''
 expect ndjson rrd-dump --format = n
 expect $'lz4\nnone' rrd-merge --compression = ''
@@ -30,7 +30,7 @@ expect '' rrd-dump -n ''
 expect $'run one.rrd\nlayout.rbl\nruns' rrd-dump ''
 expect $'run one.rrd\nruns' rrd-merge -o x run
 for tool in rrd-dump rrd-merge rrd-check; do
-  for option in $("$tool" --help | grep -oE '^(  -[a-zA-Z], |      )--[a-z-]+=?' | grep -oE -- '--.*'); do
+  for option in $("$tool" --help | grep -oE '^(  -[a-zA-Z0-9], |      )--[a-z-]+=?' | grep -oE -- '--.*'); do
     COMP_WORDS=("$tool" "$option") COMP_CWORD=1 COMPREPLY=()
     _rrd_tools "$tool"
     case " ${COMPREPLY[*]} " in *" $option "*) ;; *) echo "check_cli_completion: $tool $option is not offered" >&2; exit 1 ;; esac

@@ -4,7 +4,7 @@
 
 #include "names.h"
 #include "out.h"
-#include "selection.h"
+#include "inputs.h"
 
 /* Rows, bytes and times of some set of chunks. */
 typedef struct tally {

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "operands.h"
+
 /* What a fatal signal has to take away. */
 static const char *volatile doomed;
 
@@ -46,8 +48,7 @@ bool output_is_input(const char *path, char *const *paths, size_t count)
   if (found != 0 || !S_ISREG(out_stat.st_mode))
     return false;
   for (size_t i = 0; i < count; i++) {
-    found = strcmp(paths[i], "-") == 0 ? fstat(STDIN_FILENO, &in_stat) : stat(paths[i], &in_stat);
-    if (found == 0 && in_stat.st_dev == out_stat.st_dev && in_stat.st_ino == out_stat.st_ino) {
+    if (operand_stat(paths[i], &in_stat) && in_stat.st_dev == out_stat.st_dev && in_stat.st_ino == out_stat.st_ino) {
       cli_error(paths[i], "is also the output");
       return true;
     }
@@ -66,13 +67,20 @@ static int open_temporary(output_file *f)
   f->temporary[directory] = '.';
   memcpy(f->temporary + directory + 1, f->target + directory, kept);
   strcpy(f->temporary + directory + 1 + kept, ".XXXXXX");
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &before);
   int fd = mkostemp(f->temporary, O_CLOEXEC);
+  int saved = errno;
+  if (fd >= 0)
+    guard(f->temporary);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
   if (fd < 0) {
     free(f->temporary);
     f->temporary = NULL;
+    errno = saved;
     return -1;
   }
-  guard(f->temporary);
   struct stat old;
   mode_t mask = umask(0);
   umask(mask);

@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "selection.h"
+#include "cli.h"
 
 typedef struct output_file {
   const char *path; /* as given */

@@ -6,16 +6,18 @@
 
 #include "cli.h"
 #include "info.h"
+#include "inputs.h"
 #include "rows.h"
-#include "selection.h"
 #include "terminal.h"
 
 enum { OPTION_INFO = 256, OPTION_JSON, OPTION_BLUEPRINT, OPTION_WIDTH, OPTION_COLOUR };
 
 static const cli_option options[] = {
-    SELECTION_OPTIONS,
+    ROW_OPTIONS,
+    ORDER_OPTION,
     {'n', "rows", "N", "print the first N rows and stop"},
     {OPTION_BLUEPRINT, "blueprint", NULL, "rows of blueprints too"},
+    INPUT_OPTIONS,
     {0, NULL, NULL, "Output"},
     {'F', "format", "FORMAT", "text (default), ndjson or csv"},
     {'i', "info", NULL, "what the inputs hold instead of their rows: recordings, writers, entities, timelines, sizes"},
@@ -27,9 +29,8 @@ static const cli_option options[] = {
 
 static const cli_tool tool = {
     .name = "rrd-dump",
-    .usage = "[OPTION]... FILE...",
-    .summary = "Print the rows of Rerun recordings in one order: by time, across all files and writers. "
-               "FILE - is standard input.",
+    .usage = "[OPTION]... INPUT...",
+    .summary = "Print the rows of Rerun recordings in one order: by time, across all files and writers.",
     .closing = SELECTION_CLOSING "\n"
                                  "Exit code: 0 clean, 1 an input or the output failed, 2 wrong usage, 3 done but\n"
                                  "data was lost or damaged (each place is told as file:offset+length reason\n"
@@ -98,8 +99,6 @@ static void parse(request *r, int argc, char **argv)
       selection_option(&r->selection, id);
     }
   }
-  if (optind == argc)
-    cli_usage("no input file");
   if (r->json && !r->info)
     r->format = FORMAT_NDJSON;
   if (!r->has_width)

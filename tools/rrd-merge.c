@@ -7,9 +7,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "cli.h"
+#include "inputs.h"
 #include "output_file.h"
-#include "selection.h"
 #include "terminal.h"
 #include "when.h"
 
@@ -18,7 +17,7 @@ enum {
   OPTION_RECORDING_ID,
   OPTION_APPLICATION_ID,
   OPTION_CHUNK_ROWS,
-  OPTION_CHUNK_SIZE,
+  OPTION_CHUNK_BYTES,
   OPTION_FORCE,
 };
 
@@ -30,9 +29,10 @@ static const cli_option options[] = {
     {OPTION_APPLICATION_ID, "application-id", "ID", "give all recordings this application id"},
     {OPTION_RECORDING_ID, "recording-id", "ID", "give all recordings this id, so that they become one"},
     {OPTION_CHUNK_ROWS, "chunk-rows", "N", "at most N rows in a chunk (default 4096)"},
-    {OPTION_CHUNK_SIZE, "chunk-size", "SIZE", "cut chunks after SIZE bytes, plain (default 1M)"},
+    {OPTION_CHUNK_BYTES, "chunk-bytes", "SIZE", "cut chunks after SIZE bytes, plain (default 1M)"},
     {OPTION_FORCE, "force", NULL, "write to a terminal too"},
-    SELECTION_OPTIONS,
+    ROW_OPTIONS,
+    INPUT_OPTIONS,
     {0, NULL, NULL, "Running"},
     {'k', "keep-going", NULL,
      "leave out inputs that cannot be read instead of writing nothing; the exit code is then 3"},
@@ -102,7 +102,7 @@ static bool parse_output_option(request *r, int id)
   case OPTION_CHUNK_ROWS:
     r->merge.chunk_rows = parse_rows();
     return true;
-  case OPTION_CHUNK_SIZE:
+  case OPTION_CHUNK_BYTES:
     if (!size_parse(optarg, &r->merge.chunk_size) || r->merge.chunk_size == 0)
       cli_usage_argument(id, "a size");
     return true;
@@ -136,8 +136,6 @@ static void parse(request *r, int argc, char **argv)
   }
   if (r->output == NULL)
     cli_usage("no output; give -o FILE");
-  if (optind == argc)
-    cli_usage("no input file");
 }
 
 typedef struct totals {
@@ -219,8 +217,10 @@ static void merge(request *r, char **paths, size_t count)
 {
   double begin = now();
   inputs in;
-  bool opened = inputs_open(&in, &r->selection, paths, count, r->keep_going);
-  if (opened && in.count < count && !r->keep_going) {
+  inputs_expand(&in, &r->selection, paths, count, r->keep_going);
+  bool opened = !output_is_input(r->output, in.operands.paths, in.operands.count) &&
+                inputs_read(&in, &r->selection, r->keep_going);
+  if (opened && in.failed > 0 && !r->keep_going) {
     cli_note("nothing was written; --keep-going leaves out what cannot be read");
     opened = false;
   }
@@ -239,8 +239,7 @@ int main(int argc, char **argv)
   parse(&r, argc, argv);
   char **paths = argv + optind;
   size_t count = (size_t)(argc - optind);
-  if (!output_is_input(r.output, paths, count))
-    merge(&r, paths, count);
+  merge(&r, paths, count);
   selection_free(&r.selection);
   return cli_finish(NULL);
 }

@@ -100,6 +100,14 @@ static void out_short_count(out *o, double value)
     out_format(o, value < 10 ? "%.2f%c" : value < 100 ? "%.1f%c" : "%.0f%c", value, units[unit]);
 }
 
+static void out_amount(out *o, const char *unit, double value)
+{
+  if (strcmp(unit, "B") == 0)
+    out_size(o, (uint64_t)value);
+  else
+    out_short_count(o, value);
+}
+
 static void draw(const char *what, const char *unit, uint64_t done, uint64_t total, double elapsed)
 {
   out line, right;
@@ -111,9 +119,11 @@ static void draw(const char *what, const char *unit, uint64_t done, uint64_t tot
   if (total > 0)
     out_format(&right, " %3.0f %%", share * 100);
   out_text(&right, "  ");
-  out_short_count(&right, (double)done);
-  out_format(&right, " %s  ", unit);
-  out_short_count(&right, rate);
+  out_amount(&right, unit, (double)done);
+  if (strcmp(unit, "B") != 0)
+    out_format(&right, " %s", unit);
+  out_text(&right, "  ");
+  out_amount(&right, unit, rate);
   out_text(&right, "/s");
   if (total > 0 && rate > 0) {
     out_text(&right, "  ");

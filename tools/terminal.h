@@ -21,7 +21,7 @@ size_t terminal_code_width(uint32_t code);
 size_t terminal_text_width(const char *text, size_t size); /* of printable UTF-8 */
 
 /* A bar on standard error, if that is a terminal, drawn at most ten times a second and not in the first half second.
- * `unit` is what done and total count ("rows"); total 0: unknown. */
+ * `unit` is what done and total count ("rows"), "B" being shown as sizes; total 0: unknown. */
 void terminal_progress(const char *what, const char *unit, uint64_t done, uint64_t total);
 /* Takes the bar away: before other output to the same terminal (appended to `o`), and for good. */
 void terminal_progress_clear(out *o);

@@ -1,0 +1,33 @@
+/* The reader that a command line's inputs and selection make. */
+#ifndef TOOLS_INPUTS_H
+#define TOOLS_INPUTS_H
+
+#include "operands.h"
+
+typedef struct input {
+  const char *path;
+  uint64_t size; /* bytes read from it */
+} input;
+
+typedef struct inputs {
+  rk_reader *reader;
+  input *list; /* those that could be read, one per operand as expanded */
+  size_t count;
+  size_t failed;   /* operands that stand for nothing, or could not be read */
+  uint64_t losses; /* told so far */
+  operands operands;
+  struct {
+    uint64_t total, before; /* of all operands; of those already scanned */
+  } scan;
+} inputs;
+
+/* Expands the operands, opens a reader, adds every input (one that fails is reported and left out, and makes the exit
+ * code 1, or 3 where that is `tolerated` and others can be read) and applies the selection. False: nothing can be read;
+ * reported. `*in` must stay where it is. */
+bool inputs_open(inputs *in, const selection *s, char **operand, size_t count, bool tolerated);
+/* The same in two steps. */
+void inputs_expand(inputs *in, const selection *s, char **operand, size_t count, bool tolerated);
+bool inputs_read(inputs *in, const selection *s, bool tolerated);
+void inputs_free(inputs *in);
+
+#endif
