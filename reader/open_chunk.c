@@ -397,6 +397,7 @@ rk_status rk_open_chunk_load(rk_reader *reader, rk_entry *entry, rk_open_chunk *
     return RK_ERR_NO_MEMORY;
   }
   chunk->references = 1;
+  chunk->origin = entry;
   chunk->input_number = entry->input->number;
   chunk->offset = entry->offset;
   const rk_status status = decode(reader, chunk, entry, error);

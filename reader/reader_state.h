@@ -148,6 +148,8 @@ struct rk_reader {
   size_t sorted_store_count, sorted_writer_count;
 
   bool blueprints_first;
+  bool has_limit; /* rows with a key of `limit_ns` and above are held back: RK_AGAIN */
+  int64_t limit_ns;
   rk_timeline_state *timeline; /* made by the first rk_reader_next */
   size_t next_chunk, next_indexed;
   rk_arena chunk_arena; /* of the lent rk_chunk_info */
@@ -160,6 +162,7 @@ struct rk_reader {
 
 struct rk_open_chunk {
   unsigned references;
+  rk_entry *origin;
   rk_arena arena;
   rk_buffer frame, payload;
   rk_chunk chunk;
@@ -230,6 +233,9 @@ bool rk_filter_open(rk_reader *reader, const rk_open_chunk *open);
 bool rk_filter_row(const rk_reader *reader, const rk_open_chunk *open, uint32_t tag, int64_t key_ns);
 
 /* timeline.c */
+/* Takes in an entry that was indexed while the timeline runs (before its first row there is nothing to do). A row of it
+ * that sorts before what was yielded already is yielded next and counted (stats.late_rows). RK_ERR_NO_MEMORY. */
+rk_status rk_timeline_add(rk_reader *reader, rk_entry *entry);
 void rk_timeline_free(rk_timeline_state *timeline);
 
 #endif

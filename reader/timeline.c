@@ -470,12 +470,16 @@ rk_status rk_reader_next_ref(rk_reader *reader, rk_row_ref *ref)
       break;
     }
     if (t->heap_count == 0) {
-      return RK_END;
+      return reader->follow ? RK_AGAIN : RK_END;
     }
     const source *s = t->heap[0];
+    if (reader->has_limit && s->key >= reader->limit_ns) {
+      return RK_AGAIN;
+    }
     rk_open_chunk *open = s->cursors[0].open;
     const uint32_t row = cursor_row(&s->cursors[0]);
     const rk_tuid id = row_id_at(open, row);
+    const uint32_t position = s->cursors[0].position;
     const int64_t key = s->key;
     const bool clamped = key != open->keys[row] || rk_tuid_compare(s->id, id) != 0;
     const rk_writer_entry *writer = rk_index_writer(reader, open->store, (uint32_t)(id.inc >> 32));
@@ -496,6 +500,8 @@ rk_status rk_reader_next_ref(rk_reader *reader, rk_row_ref *ref)
       reader->stats.clamped_rows += clamped;
       *ref = (rk_row_ref){.open = open,
                           .row = row,
+                          .origin = open->origin,
+                          .origin_position = position,
                           .row_id = id,
                           .key_ns = key,
                           .stored_key_ns = open->keys[row],
@@ -509,6 +515,29 @@ rk_status rk_reader_next_ref(rk_reader *reader, rk_row_ref *ref)
   }
   const rk_error error = {.status = status, .offset = RK_NO_OFFSET, .message = "no memory to read on"};
   return reader->error.status ? reader->error.status : rk_reader_set_error(reader, &error);
+}
+
+rk_status rk_reader_next_unit(rk_reader *reader, rk_unit *unit)
+{
+  *unit = (rk_unit){.kind = RK_UNIT_ROW};
+  return rk_reader_next_ref(reader, &unit->row);
+}
+
+void rk_reader_take_whole(rk_reader *reader, rk_entry *entry)
+{
+  (void)reader;
+  (void)entry;
+}
+
+rk_status rk_reader_reopen(rk_reader *reader, rk_entry *origin, rk_open_chunk **open)
+{
+  rk_error error = {.message = ""};
+  const rk_status status = rk_open_chunk_load(reader, origin, open, &error);
+  if (status == RK_ERR_NO_MEMORY || status == RK_ERR_IO) {
+    error.status = status;
+    return rk_reader_set_error(reader, &error);
+  }
+  return status;
 }
 
 void rk_reader_blueprints_first(rk_reader *reader)
