@@ -15,7 +15,7 @@ static_assert((RK_SEAL_FIELD << 3 | 2) == (0x4A | 0x01 << 7 | 0x0C << 14), "tag 
 static_assert((RK_PAD_FIELD << 3 | 2) == (0x42 | 0x01 << 7 | 0x0C << 14), "tag bytes C2 81 0C");
 static_assert(RK_SEAL_SIZE - 4 == 0x7C, "length byte");
 
-enum { HASH_OFFSET = 120, RESERVED_OFFSET = 96, KNOWN_FLAGS = RK_SEAL_STATIC | RK_SEAL_FILLER };
+enum { HASH_OFFSET = 120, RESERVED_OFFSET = 104, KNOWN_FLAGS = RK_SEAL_STATIC | RK_SEAL_FILLER | RK_SEAL_MERGED };
 
 uint64_t rk_recording_hash(const char *application_id, const char *recording_id)
 {
@@ -70,6 +70,8 @@ void rk_seal_frame(rk_buffer *out, size_t frame_start, unsigned file_offset, rk_
   rk_store_i64(block + 72, seal->clock_monotonic);
   rk_store_i64(block + 80, seal->clock_realtime);
   rk_store_u64(block + 88, seal->uncompressed_size);
+  rk_store_u32(block + 96, seal->cut_rows);
+  rk_store_u32(block + 100, seal->cut_size);
   memset(block + RESERVED_OFFSET, 0, HASH_OFFSET - RESERVED_OFFSET);
   rk_store_u64(block + HASH_OFFSET, XXH3_64bits(frame, (size_t)seal->frame_size - 8));
 }
@@ -102,7 +104,9 @@ rk_status rk_seal_decode(const uint8_t block[RK_SEAL_SIZE], rk_seal *seal)
                     .recording_hash = rk_load_u64(block + 64),
                     .clock_monotonic = rk_load_i64(block + 72),
                     .clock_realtime = rk_load_i64(block + 80),
-                    .uncompressed_size = rk_load_u64(block + 88)};
+                    .uncompressed_size = rk_load_u64(block + 88),
+                    .cut_rows = rk_load_u32(block + 96),
+                    .cut_size = rk_load_u32(block + 100)};
   return RK_OK;
 }
 

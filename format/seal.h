@@ -14,7 +14,8 @@
 #define RK_FRAME_ALIGNMENT 128
 #define RK_SEAL_VERSION    1
 
-enum { RK_SEAL_STATIC = 1, RK_SEAL_FILLER = 2 }; /* flags; others must be zero */
+/* Flags; others must be zero. MERGED: a SetStoreInfo of a file that a merge wrote. */
+enum { RK_SEAL_STATIC = 1, RK_SEAL_FILLER = 2, RK_SEAL_MERGED = 4 };
 
 typedef struct rk_seal {
   uint16_t flags;
@@ -28,12 +29,14 @@ typedef struct rk_seal {
   uint64_t recording_hash;                 /* rk_recording_hash */
   int64_t clock_monotonic, clock_realtime; /* pair read when the frame was made; 0, 0 unknown (merged) */
   uint64_t uncompressed_size;              /* of the Arrow payload */
+  uint32_t cut_rows, cut_size; /* of a chunk that a merge cut because it was full: the limits then; else 0, 0 */
 } rk_seal;
 
 /* Layout, offsets within the 128 bytes, little-endian:
  *   0 tag and length CA 81 0C 7C | 4 magic 89 "RKSEAL" 0A | 12 u16 version | 14 u16 flags | 16 u64 frame_size | 24 u32
  * writer | 28 u32 chunk_number | 32 u32 first_row | 36 u32 row_count | 40 i64 min | 48 i64 max | 56 u64 entity_hash |
- *  64 u64 recording_hash | 72 i64 monotonic | 80 i64 realtime | 88 u64 uncompressed_size | 96 24 reserved zero bytes |
+ *  64 u64 recording_hash | 72 i64 monotonic | 80 i64 realtime | 88 u64 uncompressed_size | 96 u32 cut_rows |
+ * 100 u32 cut_size | 104 16 reserved zero bytes |
  * 120 u64 XXH3-64 over the frame from its first byte up to here. */
 
 /* XXH3-64 of application id, a NUL, recording id. */

@@ -386,6 +386,7 @@ static rk_status add_info(indexing *ix, rk_scan *scan, const rk_scan_frame *fram
       return rk_fail(error, RK_ERR_CORRUPT, frame->offset, "its seal names another recording");
     }
     rk_scan_know(scan, hash);
+    ix->input->merged |= (frame->seal.flags & RK_SEAL_MERGED) != 0;
     if (!rk_table_find(&reader->recordings, hash, same_pointer, store) &&
         !rk_table_add(&reader->recordings, hash, store)) {
       return RK_ERR_NO_MEMORY;

@@ -89,7 +89,8 @@ static rk_status show_seal(const rk_buffer *in, FILE *out)
     fprintf(out, "entity_hash %016" PRIx64 "\nrecording_hash %016" PRIx64 "\n", seal.entity_hash, seal.recording_hash);
     fprintf(out, "clock_monotonic %" PRId64 "\nclock_realtime %" PRId64 "\n", seal.clock_monotonic,
             seal.clock_realtime);
-    fprintf(out, "uncompressed_size %" PRIu64 "\n", seal.uncompressed_size);
+    fprintf(out, "uncompressed_size %" PRIu64 "\ncut_rows %" PRIu32 "\ncut_size %" PRIu32 "\n", seal.uncompressed_size,
+            seal.cut_rows, seal.cut_size);
   }
   return status;
 }
