@@ -9,7 +9,7 @@
 #include "format/bytes.h"
 
 /* Protobuf keys: (number << 3 | 2) as varints; both numbers need three bytes. */
-static const uint8_t magic[12] = {0xCA, 0x81, 0x0C, 0x7C, 0x89, 'R', 'K', 'S', 'E', 'A', 'L', 0x0A};
+const uint8_t rk_seal_magic[RK_SEAL_MAGIC_SIZE] = {0xCA, 0x81, 0x0C, 0x7C, 0x89, 'R', 'K', 'S', 'E', 'A', 'L', 0x0A};
 static const uint8_t pad_key[3] = {0xC2, 0x81, 0x0C};
 static_assert((RK_SEAL_FIELD << 3 | 2) == (0x4A | 0x01 << 7 | 0x0C << 14), "tag bytes CA 81 0C");
 static_assert((RK_PAD_FIELD << 3 | 2) == (0x42 | 0x01 << 7 | 0x0C << 14), "tag bytes C2 81 0C");
@@ -41,21 +41,9 @@ static void append_padding(rk_buffer *out, size_t gap)
   rk_buffer_append_zero(out, length);
 }
 
-void rk_seal_frame(rk_buffer *out, size_t frame_start, unsigned file_offset, rk_seal *seal)
+void rk_seal_put(uint8_t block[RK_SEAL_SIZE], const uint8_t magic[RK_SEAL_MAGIC_SIZE], const rk_seal *seal)
 {
-  if (out->failed) {
-    return;
-  }
-  const size_t end = file_offset + (out->size - frame_start);
-  append_padding(out, rk_align_up(end, RK_FRAME_ALIGNMENT) - end);
-  uint8_t *block = rk_buffer_extend(out, RK_SEAL_SIZE);
-  if (block == NULL) {
-    return;
-  }
-  uint8_t *frame = out->data + frame_start;
-  seal->frame_size = out->size - frame_start;
-  rk_store_u64(frame + 8, seal->frame_size - RK_FRAME_HEADER_SIZE);
-  memcpy(block, magic, sizeof magic);
+  memcpy(block, magic, RK_SEAL_MAGIC_SIZE);
   rk_store_u16(block + 12, RK_SEAL_VERSION);
   rk_store_u16(block + 14, seal->flags);
   rk_store_u64(block + 16, seal->frame_size);
@@ -73,12 +61,29 @@ void rk_seal_frame(rk_buffer *out, size_t frame_start, unsigned file_offset, rk_
   rk_store_u32(block + 96, seal->cut_rows);
   rk_store_u32(block + 100, seal->cut_size);
   memset(block + RESERVED_OFFSET, 0, HASH_OFFSET - RESERVED_OFFSET);
+}
+
+void rk_seal_frame(rk_buffer *out, size_t frame_start, unsigned file_offset, rk_seal *seal)
+{
+  if (out->failed) {
+    return;
+  }
+  const size_t end = file_offset + (out->size - frame_start);
+  append_padding(out, rk_align_up(end, RK_FRAME_ALIGNMENT) - end);
+  uint8_t *block = rk_buffer_extend(out, RK_SEAL_SIZE);
+  if (block == NULL) {
+    return;
+  }
+  uint8_t *frame = out->data + frame_start;
+  seal->frame_size = out->size - frame_start;
+  rk_store_u64(frame + 8, seal->frame_size - RK_FRAME_HEADER_SIZE);
+  rk_seal_put(block, rk_seal_magic, seal);
   rk_store_u64(block + HASH_OFFSET, XXH3_64bits(frame, (size_t)seal->frame_size - 8));
 }
 
-rk_status rk_seal_decode(const uint8_t block[RK_SEAL_SIZE], rk_seal *seal)
+rk_status rk_seal_get(const uint8_t block[RK_SEAL_SIZE], const uint8_t magic[RK_SEAL_MAGIC_SIZE], rk_seal *seal)
 {
-  if (memcmp(block, magic, sizeof magic) != 0) {
+  if (memcmp(block, magic, RK_SEAL_MAGIC_SIZE) != 0) {
     return RK_END;
   }
   const uint16_t version = rk_load_u16(block + 12);
@@ -110,13 +115,18 @@ rk_status rk_seal_decode(const uint8_t block[RK_SEAL_SIZE], rk_seal *seal)
   return RK_OK;
 }
 
+rk_status rk_seal_decode(const uint8_t block[RK_SEAL_SIZE], rk_seal *seal)
+{
+  return rk_seal_get(block, rk_seal_magic, seal);
+}
+
 bool rk_seal_verify(const uint8_t *frame, size_t frame_size)
 {
   if (frame_size < RK_FRAME_HEADER_SIZE + RK_SEAL_SIZE) {
     return false;
   }
   const uint8_t *block = frame + frame_size - RK_SEAL_SIZE;
-  return memcmp(block, magic, sizeof magic) == 0 && rk_load_u64(block + 16) == frame_size &&
+  return memcmp(block, rk_seal_magic, sizeof rk_seal_magic) == 0 && rk_load_u64(block + 16) == frame_size &&
          rk_load_u64(frame + 8) == frame_size - RK_FRAME_HEADER_SIZE &&
          rk_load_u64(block + HASH_OFFSET) == XXH3_64bits(frame, frame_size - 8);
 }

@@ -9,6 +9,7 @@
 #include "format/tuid.h"
 
 #define RK_SEAL_SIZE       128   /* with its protobuf tag and length (4 bytes) */
+#define RK_SEAL_MAGIC_SIZE 12    /* tag, length, magic */
 #define RK_SEAL_FIELD      24601 /* tag bytes CA 81 0C, length byte 7C */
 #define RK_PAD_FIELD       24600 /* bytes field of zeros just before the seal */
 #define RK_FRAME_ALIGNMENT 128
@@ -51,6 +52,11 @@ void rk_seal_frame(rk_buffer *out, size_t frame_start, unsigned file_offset, rk_
 /* Reads the 128 bytes at `block`. RK_END: no seal here (no tag or magic). RK_ERR_UNSUPPORTED: newer version.
  * RK_ERR_CORRUPT: reserved bits. The hash is not checked (rk_seal_verify). Check order: magic, version, flags. */
 rk_status rk_seal_decode(const uint8_t block[RK_SEAL_SIZE], rk_seal *seal);
+/* The same with another beginning than a seal's: the seal of a unit (format/zst.h) has the same fields. */
+rk_status rk_seal_get(const uint8_t block[RK_SEAL_SIZE], const uint8_t magic[RK_SEAL_MAGIC_SIZE], rk_seal *seal);
+/* All of the block but its hash, frame_size included. */
+void rk_seal_put(uint8_t block[RK_SEAL_SIZE], const uint8_t magic[RK_SEAL_MAGIC_SIZE], const rk_seal *seal);
+extern const uint8_t rk_seal_magic[RK_SEAL_MAGIC_SIZE];
 /* `frame` is whole, frame_size bytes, its last 128 the seal: header length, seal's frame_size and hash agree. */
 bool rk_seal_verify(const uint8_t *frame, size_t frame_size);
 
