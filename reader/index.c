@@ -1,55 +1,12 @@
 /* The index of an input: stores, writers, activations and one entry a chunk, from one walk over its frames. */
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
+#include <sys/stat.h>
 
 #include "format/error.h"
-#include "reader/reader_state.h"
-#include "reader/scan.h"
+#include "reader/index.h"
 
 #define INFO_MAX ((uint64_t)16 << 20) /* a SetStoreInfo or activation frame */
-
-void *rk_list_add(rk_list *list, size_t size)
-{
-  if (list->count == list->capacity) {
-    const size_t capacity = list->capacity ? list->capacity * 2 : 16;
-    void *items = capacity > SIZE_MAX / size ? NULL : realloc(list->items, capacity * size);
-    if (!items) {
-      return NULL;
-    }
-    list->items = items;
-    list->capacity = capacity;
-  }
-  void *item = (char *)list->items + list->count++ * size;
-  memset(item, 0, size);
-  return item;
-}
-
-void *rk_blocks_add(rk_blocks *blocks, size_t size)
-{
-  if (blocks->count == blocks->blocks.count * RK_BLOCK_ITEMS) {
-    void *block = malloc(RK_BLOCK_ITEMS * size);
-    void **slot = block ? rk_list_add(&blocks->blocks, sizeof *slot) : NULL;
-    if (!slot) {
-      free(block);
-      return NULL;
-    }
-    *slot = block;
-  }
-  void *item = rk_blocks_at(blocks, size, blocks->count++);
-  memset(item, 0, size);
-  return item;
-}
-
-void rk_blocks_free(rk_blocks *blocks)
-{
-  void **items = blocks->blocks.items;
-  for (size_t i = 0; i < blocks->blocks.count; i++) {
-    free(items[i]);
-  }
-  free(items);
-  *blocks = (rk_blocks){0};
-}
 
 void rk_reader_lose(rk_reader *reader, const rk_input *input, uint64_t offset, uint64_t length, rk_status status,
                     const char *reason, uint32_t writer)
@@ -61,271 +18,6 @@ void rk_reader_lose(rk_reader *reader, const rk_input *input, uint64_t offset, u
         .input = input->name, .offset = offset, .length = length, .status = status, .reason = reason, .writer = writer};
     reader->on_loss(reader->context, &loss);
   }
-}
-
-static bool same_pointer(const void *value, const void *key)
-{
-  return value == key;
-}
-
-/* ---- Stores and writers: identities are interned texts, so pointers compare ---- */
-
-static bool same_store(const void *value, const void *key)
-{
-  const rk_store *a = value;
-  const rk_store *b = key;
-  return a->kind == b->kind && a->application_id == b->application_id && a->recording_id == b->recording_id;
-}
-
-static uint64_t store_hash(const rk_reader *reader, const rk_store *store)
-{
-  const uint64_t parts[3] = {(uint64_t)store->kind, (uint64_t)(uintptr_t)store->application_id,
-                             (uint64_t)(uintptr_t)store->recording_id};
-  return XXH3_64bits_withSeed(parts, sizeof parts, reader->names.seed);
-}
-
-static const char *intern(rk_reader *reader, rk_text text)
-{
-  return rk_names_add(&reader->names, text.data ? text.data : "", text.data ? text.size : 0);
-}
-
-static bool same_recording(const void *value, const void *key)
-{
-  const rk_store *a = value;
-  const rk_store *b = key;
-  return a->kind == b->kind && a->recording_id == b->recording_id;
-}
-
-static uint64_t recording_key_hash(const rk_reader *reader, const rk_store *store)
-{
-  const uint64_t parts[2] = {(uint64_t)store->kind, (uint64_t)(uintptr_t)store->recording_id};
-  return XXH3_64bits_withSeed(parts, sizeof parts, reader->names.seed);
-}
-
-rk_store_entry *rk_index_store(rk_reader *reader, const rk_store_id *id)
-{
-  const bool recording = id->kind != RK_STORE_BLUEPRINT;
-  rk_store key = {.kind = recording ? RK_STORE_RECORDING : RK_STORE_BLUEPRINT};
-  key.recording_id = recording && reader->recording_id ? reader->recording_id : intern(reader, id->recording_id);
-  if (recording && reader->application_id) {
-    key.application_id = reader->application_id;
-  } else if (id->application_id.data) {
-    key.application_id = intern(reader, id->application_id);
-  } else {
-    /* Rerun 0.24 and earlier: the application id is that of the SetStoreInfo before. */
-    const rk_store *known =
-        rk_table_find(&reader->by_recording, recording_key_hash(reader, &key), same_recording, &key);
-    key.application_id = known ? known->application_id : rk_names_add(&reader->names, "unknown", 7);
-  }
-  if (!key.application_id || !key.recording_id) {
-    return NULL;
-  }
-  const uint64_t hash = store_hash(reader, &key);
-  rk_store_entry *store = rk_table_find(&reader->stores, hash, same_store, &key);
-  if (store) {
-    return store;
-  }
-  store = rk_arena_alloc(&reader->arena, sizeof *store);
-  if (!store || !rk_table_add(&reader->stores, hash, store)) {
-    return NULL;
-  }
-  store->store = key;
-  store->boot_id = "";
-  const uint64_t by_recording = recording_key_hash(reader, &key);
-  if (!rk_table_find(&reader->by_recording, by_recording, same_recording, &key) &&
-      !rk_table_add(&reader->by_recording, by_recording, store)) {
-    return NULL;
-  }
-  const rk_store **slot = rk_list_add(&reader->store_list, sizeof *slot);
-  if (slot) {
-    *slot = &store->store;
-  }
-  return slot ? store : NULL;
-}
-
-typedef struct writer_key {
-  const rk_store *store;
-  uint32_t tag;
-} writer_key;
-
-static bool same_writer(const void *value, const void *key)
-{
-  const rk_writer_info *a = value;
-  const writer_key *b = key;
-  return a->tag == b->tag && a->store == b->store;
-}
-
-static uint64_t writer_hash(const rk_reader *reader, const rk_store *store, uint32_t tag)
-{
-  const uint64_t parts[2] = {(uint64_t)(uintptr_t)store, tag};
-  return XXH3_64bits_withSeed(parts, sizeof parts, reader->names.seed);
-}
-
-rk_writer_entry *rk_index_writer(const rk_reader *reader, const rk_store *store, uint32_t tag)
-{
-  const writer_key key = {.store = store, .tag = tag};
-  return tag == 0 ? NULL : rk_table_find(&reader->writers, writer_hash(reader, store, tag), same_writer, &key);
-}
-
-/* Which of two differing records of one tag is kept: any rule of the data alone, so that input order does not matter.
- */
-static int compare_writers(const rk_writer_entry *a, const rk_writer_entry *b)
-{
-  const int64_t left[6] = {a->info.start_ns,   a->info.pid,       a->info.tid,
-                           a->clock_monotonic, a->clock_realtime, a->clock_offset};
-  const int64_t right[6] = {b->info.start_ns,   b->info.pid,       b->info.tid,
-                            b->clock_monotonic, b->clock_realtime, b->clock_offset};
-  for (size_t i = 0; i < 6; i++) {
-    if (left[i] != right[i]) {
-      return left[i] < right[i] ? -1 : 1;
-    }
-  }
-  int order = strcmp(a->info.host, b->info.host);
-  order = order ? order : strcmp(a->info.boot_id, b->info.boot_id);
-  order = order ? order : strcmp(a->info.program, b->info.program);
-  return order ? order : strcmp(a->info.thread, b->info.thread);
-}
-
-static bool add_writer(rk_reader *reader, const rk_store *store, const rk_writer_record *record)
-{
-  const rk_writer_entry entry = {.info = {.tag = record->tag,
-                                          .store = store,
-                                          .host = intern(reader, record->host),
-                                          .boot_id = intern(reader, record->boot_id),
-                                          .pid = record->pid,
-                                          .tid = record->tid,
-                                          .thread = intern(reader, record->thread),
-                                          .program = intern(reader, record->program),
-                                          .start_ns = record->start_ns,
-                                          .dropped_rows = record->dropped_rows},
-                                 .clock_monotonic = record->clock_monotonic,
-                                 .clock_realtime = record->clock_realtime,
-                                 .clock_offset = record->clock_offset};
-  if (!entry.info.host || !entry.info.boot_id || !entry.info.thread || !entry.info.program) {
-    return false;
-  }
-  if (record->tag == 0) {
-    return true;
-  }
-  rk_writer_entry *known = rk_index_writer(reader, store, record->tag);
-  if (known) { /* counts only grow: the largest is the last */
-    const uint64_t dropped =
-        entry.info.dropped_rows > known->info.dropped_rows ? entry.info.dropped_rows : known->info.dropped_rows;
-    if (compare_writers(&entry, known) < 0) {
-      *known = entry;
-    }
-    known->info.dropped_rows = dropped;
-    return true;
-  }
-  rk_writer_entry *writer = rk_arena_alloc(&reader->arena, sizeof *writer);
-  if (!writer || !rk_table_add(&reader->writers, writer_hash(reader, store, record->tag), writer)) {
-    return false;
-  }
-  *writer = entry;
-  const rk_writer_info **slot = rk_list_add(&reader->writer_list, sizeof *slot);
-  if (slot) {
-    *slot = &writer->info;
-  }
-  return slot != NULL;
-}
-
-/* ---- Places ---- */
-
-static bool same_place(const void *value, const void *key)
-{
-  const rk_place *a = value;
-  const rk_place *b = key;
-  return a->store == b->store && a->recording_hash == b->recording_hash && a->entity_hash == b->entity_hash;
-}
-
-static bool any_value(const void *value, const void *key)
-{
-  (void)value;
-  (void)key;
-  return true;
-}
-
-rk_place *rk_index_place(rk_reader *reader, const rk_store *store, uint64_t recording_hash, uint64_t entity_hash)
-{
-  const rk_place key = {.store = store, .recording_hash = recording_hash, .entity_hash = entity_hash};
-  const uint64_t parts[3] = {(uint64_t)(uintptr_t)store, recording_hash, entity_hash};
-  const uint64_t hash = XXH3_64bits_withSeed(parts, sizeof parts, reader->names.seed);
-  rk_place *place = rk_table_find(&reader->place_table, hash, same_place, &key);
-  if (place) {
-    return place;
-  }
-  const size_t number = reader->places.count;
-  place = number < UINT32_MAX ? rk_blocks_add(&reader->places, sizeof *place) : NULL;
-  if (!place || !rk_table_add(&reader->place_table, hash, place)) {
-    reader->places.count = number;
-    return NULL;
-  }
-  *place = key;
-  place->number = (uint32_t)number;
-  if (recording_hash != 0) {
-    place->entity_path = rk_table_find(&reader->entities, entity_hash, any_value, NULL);
-  }
-  return place;
-}
-
-bool rk_index_name(rk_reader *reader, rk_entry *entry, const rk_store *store, const char *entity_path)
-{
-  rk_place *place = rk_entry_place(reader, entry);
-  if (place->store == store && place->entity_path == entity_path) {
-    return true;
-  }
-  const uint64_t hash = XXH3_64bits(entity_path, strlen(entity_path));
-  if (entry->sealed && place->entity_hash == hash &&
-      !rk_table_find(&reader->entities, hash, same_pointer, entity_path) &&
-      !rk_table_add(&reader->entities, hash, (void *)(uintptr_t)entity_path)) {
-    return false;
-  }
-  if (place->store != store || place->entity_hash != hash) {
-    place = rk_index_place(reader, store, place->recording_hash, hash);
-  }
-  if (place) {
-    place->entity_path = entity_path;
-    entry->place = place->number;
-  }
-  return place != NULL;
-}
-
-static void note_recording(rk_store_entry *store, const rk_recording_record *record, const char *boot_id)
-{
-  const bool smaller =
-      !store->has_recording || record->clock_realtime < store->clock_realtime ||
-      (record->clock_realtime == store->clock_realtime && record->clock_monotonic < store->clock_monotonic) ||
-      (record->clock_realtime == store->clock_realtime && record->clock_monotonic == store->clock_monotonic &&
-       (record->clock_offset < store->clock_offset ||
-        (record->clock_offset == store->clock_offset && strcmp(boot_id, store->boot_id) < 0)));
-  if (smaller) {
-    store->has_recording = true;
-    store->clock_offset = record->clock_offset;
-    store->clock_monotonic = record->clock_monotonic;
-    store->clock_realtime = record->clock_realtime;
-    store->boot_id = boot_id;
-  }
-}
-
-/* Version bytes as a number that compares: major, minor, patch, meta with release (0) above its pre-releases. */
-static uint32_t version_rank(uint32_t bits)
-{
-  const uint32_t meta = bits >> 24;
-  return (bits & 0xFF) << 24 | (bits >> 8 & 0xFF) << 16 | (bits >> 16 & 0xFF) << 8 | (meta ? meta : 0xFF);
-}
-
-/* The facts of one of several SetStoreInfo messages, chosen by the data: the latest row id. */
-static void note_info(rk_store_entry *store, const rk_store_info *info)
-{
-  const int order = rk_tuid_compare(info->row_id, store->row_id);
-  if (!store->has_info || order > 0 || (order == 0 && info->source_kind > store->source_kind)) {
-    store->row_id = info->row_id;
-    store->source_kind = info->source_kind;
-  }
-  if (!store->has_info || version_rank(info->store_version) > version_rank(store->store_version)) {
-    store->store_version = info->store_version;
-  }
-  store->has_info = true;
 }
 
 /* ---- The walk ---- */
@@ -360,8 +52,8 @@ static rk_status read_frame(indexing *ix, const rk_scan_frame *frame, rk_buffer 
 /* As a NUL-terminated text of the arena, for hashing. */
 static bool recording_hash(rk_reader *reader, const rk_store_id *id, const char *application_id, uint64_t *hash)
 {
-  const char *application = id->application_id.data ? intern(reader, id->application_id) : application_id;
-  const char *recording = intern(reader, id->recording_id);
+  const char *application = id->application_id.data ? rk_index_text(reader, id->application_id) : application_id;
+  const char *recording = rk_index_text(reader, id->recording_id);
   if (!application || !recording) {
     return false;
   }
@@ -387,20 +79,20 @@ static rk_status add_info(indexing *ix, rk_scan *scan, const rk_scan_frame *fram
     }
     rk_scan_know(scan, hash);
     ix->input->merged |= (frame->seal.flags & RK_SEAL_MERGED) != 0;
-    if (!rk_table_find(&reader->recordings, hash, same_pointer, store) &&
+    if (!rk_table_find(&reader->recordings, hash, rk_same_pointer, store) &&
         !rk_table_add(&reader->recordings, hash, store)) {
       return RK_ERR_NO_MEMORY;
     }
   }
-  note_info(store, info);
+  rk_index_note_info(store, info);
   if (info->has_recording) {
-    const char *boot_id = intern(reader, info->recording.boot_id);
+    const char *boot_id = rk_index_text(reader, info->recording.boot_id);
     if (!boot_id) {
       return RK_ERR_NO_MEMORY;
     }
-    note_recording(store, &info->recording, boot_id);
+    rk_index_note_recording(store, &info->recording, boot_id);
   }
-  return info->has_writer && !add_writer(reader, &store->store, &info->writer) ? RK_ERR_NO_MEMORY : RK_OK;
+  return info->has_writer && !rk_index_add_writer(reader, &store->store, &info->writer) ? RK_ERR_NO_MEMORY : RK_OK;
 }
 
 static rk_status add_activation(indexing *ix, const rk_blueprint_activation *command)
@@ -434,7 +126,7 @@ static rk_status add_chunk(indexing *ix, rk_scan *scan, const rk_scan_frame *fra
   }
   const rk_seal *seal = &frame->seal;
   const rk_store_entry *store =
-      frame->sealed ? rk_table_find(&reader->recordings, seal->recording_hash, any_value, NULL) : NULL;
+      frame->sealed ? rk_table_find(&reader->recordings, seal->recording_hash, rk_any_value, NULL) : NULL;
   const rk_place *place = rk_index_place(reader, store ? &store->store : NULL, seal->recording_hash, seal->entity_hash);
   rk_entry *entry = place ? rk_blocks_add(&reader->entries, sizeof *entry) : NULL;
   if (!entry) {
@@ -533,110 +225,143 @@ static bool on_loss(void *context, uint64_t offset, uint64_t length, rk_status s
   return loss->reason != NULL;
 }
 
-/* ---- Whose a loss was: the writer whose chunk numbers have a gap just there, if it is one alone ---- */
-
-static int compare_by_writer(const void *left, const void *right, void *context)
+static bool on_progress(void *context, uint64_t offset)
 {
-  const rk_entry *a = *(const rk_entry *const *)left;
-  const rk_entry *b = *(const rk_entry *const *)right;
-  const uint64_t x = rk_entry_recording(context, a);
-  const uint64_t y = rk_entry_recording(context, b);
-  if (x != y) {
-    return x < y ? -1 : 1;
-  }
-  if (a->writer != b->writer) {
-    return a->writer < b->writer ? -1 : 1;
-  }
-  return a->offset < b->offset ? -1 : a->offset > b->offset;
+  indexing *ix = context;
+  const rk_reader *reader = ix->reader;
+  return !reader->on_progress || ix->input->owned || reader->on_progress(reader->context, ix->input->name, offset, ix->input->source.size);
 }
 
-/* The loss that lies in (after, before), when it is one alone; losses are in file order. */
-static rk_pending_loss *loss_between(const rk_list *losses, uint64_t after, uint64_t before)
-{
-  rk_pending_loss *list = losses->items;
-  size_t low = 0;
-  size_t high = losses->count;
-  while (low < high) {
-    const size_t middle = low + (high - low) / 2;
-    if (list[middle].offset < after) {
-      low = middle + 1;
-    } else {
-      high = middle;
-    }
-  }
-  const bool one =
-      low < losses->count && list[low].offset < before && (low + 1 == losses->count || list[low + 1].offset >= before);
-  return one ? &list[low] : NULL;
-}
-
-static bool attribute_losses(indexing *ix)
+/* What is left at the input's end: somebody writes it, or will heal it, or it is a loss. */
+static bool take_tail(indexing *ix, const rk_scan *scan)
 {
   rk_reader *reader = ix->reader;
-  const size_t count = reader->entries.count - ix->first_entry;
-  if (ix->losses.count == 0 || count == 0) {
+  rk_input *input = ix->input;
+  rk_scan_tail tail;
+  reader->stats.pending_size -= input->pending_size;
+  input->pending_size = 0;
+  if (!rk_scan_tail_of(scan, &tail)) {
     return true;
   }
-  const rk_entry **sorted = malloc(count * sizeof *sorted);
-  bool *several = calloc(ix->losses.count, sizeof *several);
-  if (!sorted || !several) {
-    free(sorted);
-    free(several);
-    return false;
+  if (input->live && (tail.status == RK_ERR_TRUNCATED || reader->follow)) {
+    input->pending_size = tail.length;
+    reader->stats.pending_size += tail.length;
+    return true;
   }
-  size_t sealed = 0;
-  for (size_t i = 0; i < count; i++) {
-    const rk_entry *entry = rk_entry_at(reader, ix->first_entry + i);
-    if (entry->sealed && entry->writer != 0) {
-      sorted[sealed++] = entry;
+  if (input->has_told_tail && input->told_tail == tail.offset) {
+    return true;
+  }
+  input->has_told_tail = true;
+  input->told_tail = tail.offset;
+  return on_loss(ix, tail.offset, tail.length, tail.status, tail.reason);
+}
+
+static rk_status walk(indexing *ix, rk_scan *scan, rk_error *error)
+{
+  rk_reader *reader = ix->reader;
+  rk_input *input = ix->input;
+  const rk_scan_events events = {
+      .on_frame = on_frame, .on_loss = on_loss, .on_mark = on_mark, .on_progress = on_progress, .context = ix};
+  rk_source_advise(&input->source, true);
+  rk_status status = rk_scan_run(scan, &events, error);
+  rk_source_advise(&input->source, false);
+  if (status == RK_OK) {
+    input->live = rk_source_live(&input->source);
+    if (!take_tail(ix, scan) || !rk_index_attribute(reader, ix->first_entry, &ix->losses)) {
+      status = rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
     }
   }
-  qsort_r(sorted, sealed, sizeof *sorted, compare_by_writer, reader);
-  rk_pending_loss *losses = ix->losses.items;
-  for (size_t i = 0; i < sealed; i++) {
-    const bool first = i == 0 || sorted[i - 1]->writer != sorted[i]->writer ||
-                       rk_entry_recording(reader, sorted[i - 1]) != rk_entry_recording(reader, sorted[i]);
-    const uint32_t expected = first ? 0 : sorted[i - 1]->chunk_number + 1;
-    if (sorted[i]->chunk_number == expected) {
-      continue;
-    }
-    rk_pending_loss *loss = loss_between(&ix->losses, first ? 0 : sorted[i - 1]->offset, sorted[i]->offset);
-    if (loss && loss->writer != 0 && loss->writer != sorted[i]->writer) {
-      several[loss - losses] = true;
-    } else if (loss) {
-      loss->writer = sorted[i]->writer;
-    }
+  const rk_pending_loss *losses = ix->losses.items;
+  for (size_t i = 0; status == RK_OK && i < ix->losses.count; i++) {
+    rk_reader_lose(reader, input, losses[i].offset, losses[i].length, losses[i].status, losses[i].reason,
+                   losses[i].writer);
   }
-  for (size_t i = 0; i < ix->losses.count; i++) {
-    losses[i].writer = several[i] ? 0 : losses[i].writer;
-  }
-  free(sorted);
-  free(several);
-  return true;
+  free(ix->losses.items);
+  return status;
 }
 
 rk_status rk_index_input(rk_reader *reader, rk_input *input, rk_error *error)
 {
+  rk_scan *scan = rk_scan_new(&input->source);
+  if (!scan) {
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
+  }
   indexing ix = {.reader = reader, .input = input, .first_entry = reader->entries.count};
-  const rk_scan_events events = {.on_frame = on_frame, .on_loss = on_loss, .on_mark = on_mark, .context = &ix};
-  rk_status status = rk_scan_source(&input->source, &events, error);
-  if (status == RK_OK && !attribute_losses(&ix)) {
-    status = rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
+  const rk_status status = walk(&ix, scan, error);
+  if (status == RK_OK && reader->follow && input->path) {
+    input->scan = scan;
+  } else {
+    rk_scan_free(scan);
   }
-  if (status == RK_OK) {
-    const rk_pending_loss *losses = ix.losses.items;
-    input->live = rk_source_live(&input->source);
-    if (input->live && ix.losses.count > 0) { /* a record that is being written, or will be healed */
-      const rk_pending_loss *last = &losses[ix.losses.count - 1];
-      if (last->status == RK_ERR_TRUNCATED && last->offset + last->length == input->source.size) {
-        reader->stats.pending_size += last->length;
-        ix.losses.count--;
-      }
-    }
-    for (size_t i = 0; i < ix.losses.count; i++) {
-      rk_reader_lose(reader, input, losses[i].offset, losses[i].length, losses[i].status, losses[i].reason,
-                     losses[i].writer);
+  return status;
+}
+
+/* ---- Growing ---- */
+
+static void forget_footer(rk_reader *reader, rk_input *input, uint64_t offset)
+{
+  rk_footer_place *places = reader->footers.items;
+  size_t kept = 0;
+  for (size_t i = 0; i < reader->footers.count; i++) {
+    if (places[i].input != input || places[i].offset != offset) {
+      places[kept++] = places[i];
     }
   }
-  free(ix.losses.items);
+  reader->footers.count = kept;
+  reader->stats.frame_count--;
+  input->finished = false;
+}
+
+/* The file ends before what was read of it. */
+static void cut_short(rk_reader *reader, rk_input *input)
+{
+  const uint64_t size = input->source.size;
+  const uint64_t read = rk_scan_offset(input->scan);
+  for (size_t i = 0; i < reader->entries.count; i++) {
+    rk_entry *entry = rk_entry_at(reader, i);
+    entry->lost = entry->lost || (entry->input == input && entry->offset + entry->size > size);
+  }
+  rk_scan_cut(input->scan, size);
+  rk_reader_lose(reader, input, size, read - size, RK_ERR_TRUNCATED, "the file was cut short", 0);
+}
+
+static void look_for_another(rk_reader *reader, rk_input *input)
+{
+  struct stat named, own;
+  if (!input->replaced && stat(input->path, &named) == 0 && fstat(input->source.fd, &own) == 0 &&
+      (named.st_dev != own.st_dev || named.st_ino != own.st_ino)) {
+    input->replaced = true;
+    rk_reader_lose(reader, input, input->source.size, 0, RK_ERR_IO,
+                   "another file has taken its name, which is not followed", 0);
+  }
+}
+
+rk_status rk_index_grow(rk_reader *reader, rk_input *input, rk_error *error)
+{
+  if (!input->scan) {
+    return RK_OK;
+  }
+  const uint64_t size_before = input->source.size;
+  bool end_gone;
+  uint64_t end_offset;
+  if (rk_source_refresh(&input->source) != RK_OK || rk_scan_resume(input->scan, &end_gone, &end_offset) != RK_OK) {
+    return rk_fail_errno(error, input->source.sys_errno, "cannot read");
+  }
+  look_for_another(reader, input);
+  if (end_gone) {
+    forget_footer(reader, input, end_offset);
+  }
+  if (input->source.size < rk_scan_offset(input->scan)) {
+    cut_short(reader, input);
+  }
+  reader->stats.input_size += input->source.size - size_before; /* wraps when it shrank, and so is right */
+  const uint64_t rows = reader->stats.rows_indexed;
+  indexing ix = {.reader = reader, .input = input, .first_entry = reader->entries.count};
+  const rk_status status = walk(&ix, input->scan, error);
+  input->info.size = input->source.size;
+  input->info.live = input->live;
+  input->info.finished = input->finished;
+  input->info.chunk_count += reader->entries.count - ix.first_entry;
+  input->info.row_count += reader->stats.rows_indexed - rows;
   return status;
 }

@@ -82,6 +82,7 @@ rk_status rk_reader_open(const rk_reader_options *options, rk_reader **reader, r
 
 static void free_input(rk_input *input)
 {
+  rk_scan_free(input->scan);
   rk_source_close(&input->source);
   free(input->owned);
   free(input);
@@ -240,6 +241,7 @@ rk_status rk_reader_add(rk_reader *reader, const char *path, const rk_input_opti
   if (status) {
     free(input);
   } else {
+    input->path = strcmp(path, "-") != 0 ? keep_text(reader, path) : NULL;
     status = add_source(reader, input, path, &orphans, error);
   }
   rk_orphans_free(&orphans);
@@ -597,6 +599,10 @@ const rk_activation *rk_reader_activations(const rk_reader *reader, size_t *coun
 void rk_reader_get_stats(const rk_reader *reader, rk_reader_stats *stats)
 {
   *stats = reader->stats;
+  rk_input *const *inputs = reader->inputs.items;
+  for (size_t i = 0; i < reader->inputs.count; i++) {
+    stats->read_size += inputs[i]->source.read_size;
+  }
 }
 
 rk_status rk_reader_set_error(rk_reader *reader, const rk_error *error)

@@ -5,7 +5,9 @@
 #include <assert.h>
 
 #include "format/seal.h"
+#include "reader/list.h"
 #include "reader/reader_internal.h"
+#include "reader/scan.h"
 #include "reader/source.h"
 #include "reader/table.h"
 
@@ -18,6 +20,12 @@ typedef struct rk_input {
   bool merged;     /* its SetStoreInfo frames say that a merge wrote it */
   void *owned;     /* the source's memory: rows of spools; NULL: an input of the caller's */
   int64_t shift_ns;
+  rk_scan *scan;         /* where the walk stands, while the input may grow; else NULL */
+  uint64_t pending_size; /* of the bytes at its end that are no whole frame yet */
+  const char *path;      /* of the file itself, which may grow; NULL: standard input, memory, unpacked */
+  bool has_told_tail;    /* what is left at told_tail was told as a loss */
+  uint64_t told_tail;
+  bool replaced;      /* its path is another file's by now */
   rk_input_info info; /* of the caller's inputs, as rk_reader_inputs lends it */
 } rk_input;
 
@@ -59,35 +67,6 @@ struct rk_entry {
   bool told : 1;     /* a footer's word alone is behind row_count, keys and is_static: they may turn out differently */
 };
 static_assert(sizeof(rk_entry) <= 64, "a million chunks fit");
-
-/* A loss that waits for the end of the scan, when the writer may be known. */
-typedef struct rk_pending_loss {
-  uint64_t offset, length;
-  rk_status status;
-  uint32_t writer;
-  const char *reason; /* interned */
-} rk_pending_loss;
-
-typedef struct rk_list { /* a growing array */
-  void *items;
-  size_t count, capacity;
-} rk_list;
-
-/* Room for one more item of `size` bytes, zeroed and counted; NULL when memory is short. */
-void *rk_list_add(rk_list *list, size_t size);
-
-#define RK_BLOCK_ITEMS ((size_t)1024)
-typedef struct rk_blocks { /* a growing array whose items never move */
-  rk_list blocks;          /* void *, of RK_BLOCK_ITEMS items each */
-  size_t count;
-} rk_blocks;
-
-void *rk_blocks_add(rk_blocks *blocks, size_t size); /* as rk_list_add */
-void rk_blocks_free(rk_blocks *blocks);
-static inline void *rk_blocks_at(const rk_blocks *blocks, size_t size, size_t i)
-{
-  return ((char **)blocks->blocks.items)[i / RK_BLOCK_ITEMS] + i % RK_BLOCK_ITEMS * size;
-}
 
 typedef struct rk_path_hashes {
   uint64_t *hashes; /* sorted */
@@ -210,6 +189,11 @@ rk_place *rk_index_place(rk_reader *reader, const rk_store *store, uint64_t reco
 /* Takes down what decoding told of a chunk's store and entity (interned). False: memory is short. */
 bool rk_index_name(rk_reader *reader, rk_entry *entry, const rk_store *store, const char *entity_path);
 rk_status rk_index_input(rk_reader *reader, rk_input *input, rk_error *error);
+/* Following: indexes what an input has grown by since it was indexed last, and hands new chunks to the timeline
+ * (rk_timeline_add). A record that is not whole yet is left for the next time; once nobody has the input open to append
+ * it is a loss. A file that was cut short or replaced is told as a loss, whose chunks count as lost. Nothing happens to
+ * inputs that cannot grow. RK_ERR_IO, RK_ERR_NO_MEMORY. */
+rk_status rk_index_grow(rk_reader *reader, rk_input *input, rk_error *error);
 /* The store of that identity (after overrides); makes it. NULL when memory is short. */
 rk_store_entry *rk_index_store(rk_reader *reader, const rk_store_id *id);
 rk_writer_entry *rk_index_writer(const rk_reader *reader, const rk_store *store, uint32_t tag); /* or NULL */

@@ -13,10 +13,22 @@ static const uint8_t stream_magic[4] = {'R', 'R', 'F', '2'};
 
 bool rk_resync_init(rk_resync *resync, rk_source *source)
 {
-  *resync = (rk_resync){.source = source, .steps_left = 1000000, .none_from = UINT64_MAX};
+  *resync = (rk_resync){.source = source, .steps_left = 1000000, .none_from = UINT64_MAX, .allowed_size = source->size};
   resync->search_left = source->size < UINT64_MAX / 16 ? 8 * source->size + ((uint64_t)1 << 20) : UINT64_MAX;
   resync->block = malloc(BLOCK_SIZE);
   return resync->block != NULL;
+}
+
+void rk_resync_extend(rk_resync *resync)
+{
+  const uint64_t more = ((uint64_t)1 << 20) + (resync->source->size - resync->allowed_size < UINT64_MAX / 16 &&
+                                                       resync->source->size > resync->allowed_size
+                                                   ? 8 * (resync->source->size - resync->allowed_size)
+                                                   : 0);
+  resync->search_left = resync->search_left > UINT64_MAX - more ? UINT64_MAX : resync->search_left + more;
+  resync->allowed_size = resync->source->size > resync->allowed_size ? resync->source->size : resync->allowed_size;
+  resync->none_from = UINT64_MAX;
+  resync->block_size = 0;
 }
 
 void rk_resync_free(rk_resync *resync)

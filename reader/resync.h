@@ -13,14 +13,17 @@ typedef struct rk_resync {
   uint8_t *block;    /* the searched block, files only */
   uint64_t block_offset;
   size_t block_size;
-  uint64_t search_left; /* bytes that may still be searched or hashed, over the whole input */
-  uint64_t steps_left;  /* frame headers that may still be followed to judge a stream header */
+  uint64_t search_left;  /* bytes that may still be searched or hashed, over the whole input */
+  uint64_t allowed_size; /* of the source, for which that was granted */
+  uint64_t steps_left;   /* frame headers that may still be followed to judge a stream header */
   uint64_t known[RK_KNOWN_HASHES];
   size_t known_count;
   uint64_t none_from; /* no seal that counts belongs to a frame that begins at or after this offset */
 } rk_resync;
 
 bool rk_resync_init(rk_resync *resync, rk_source *source); /* false: memory is short */
+/* The source may have another size, and other bytes where none were sound. */
+void rk_resync_extend(rk_resync *resync);
 void rk_resync_free(rk_resync *resync);
 /* Whether a sealed frame of this recording hash belongs to the stream: true for any while none is known. */
 bool rk_resync_known(const rk_resync *resync, uint64_t recording_hash);

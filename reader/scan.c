@@ -2,6 +2,7 @@
 #include "reader/scan.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "format/bytes.h"
@@ -18,7 +19,20 @@ struct rk_scan {
   bool sealed;        /* seals were seen in this stream */
   bool verified_next; /* the frame at `offset` was verified while getting back into step */
   bool expect_stream; /* an End and its footer were read: only a stream header may follow */
+  bool begun;
+  bool has_tail; /* no sound frame begins at `offset` or behind it */
+  rk_scan_tail tail;
+  bool has_end; /* the End that was read last, */
+  uint64_t end_offset, end_size;
+  uint8_t end_bytes[RK_FRAME_HEADER_SIZE + RK_STREAM_FOOTER_SIZE]; /* its header and stream footer */
+  unsigned steps;                                                  /* since progress was told */
+  uint64_t told;                                                   /* offset then */
 };
+
+/* Of frames larger than this only both ends are read, of smaller ones what lies between too: one read takes many. */
+#define SPARSE_FRAME   ((uint64_t)4096)
+#define STEPS_PROGRESS 1024
+#define BYTES_PROGRESS ((uint64_t)16 << 20)
 
 /* What is wrong at the scan's offset. */
 typedef struct damage {
@@ -81,7 +95,20 @@ static void begin_stream(rk_scan *scan, uint64_t offset)
   scan->sealed = false;
   scan->expect_stream = false;
   scan->verified_next = false;
+  scan->has_end = false;
   rk_resync_forget(&scan->resync);
+}
+
+/* How far peeks read ahead, by the sizes of the frames met. */
+static void look_ahead(rk_scan *scan, uint64_t frame_size)
+{
+  rk_source *source = scan->source;
+  if (frame_size > SPARSE_FRAME) {
+    source->ahead = 0;
+  } else if (source->ahead < RK_SOURCE_WINDOW) {
+    source->ahead = source->ahead < 512 ? 1024 : source->ahead * 2;
+    source->ahead = source->ahead < RK_SOURCE_WINDOW ? source->ahead : RK_SOURCE_WINDOW;
+  }
 }
 
 static const char torn[] = "torn: a frame ends early and others follow";
@@ -95,6 +122,7 @@ static rk_status recover(rk_scan *scan, damage d)
   if (scan->last.offset + scan->last.size == from && scan->last.size > 2 * RK_FRAME_HEADER_SIZE) {
     from -= RK_STREAM_HEADER_SIZE + 1; /* cut by a few bytes, it took them from a stream header that follows */
   }
+  scan->source->ahead = RK_SOURCE_PEEK_MAX;
   rk_status status = rk_resync_find(&scan->resync, from, &kind, &next);
   if (status) {
     return status;
@@ -118,6 +146,12 @@ static rk_status recover(rk_scan *scan, damage d)
   if (zero) {
     d = kind == RK_RESYNC_NONE ? damaged(RK_ERR_TRUNCATED, "zero-filled tail")
                                : damaged(RK_ERR_CORRUPT, "zero-filled range");
+  }
+  if (kind == RK_RESYNC_NONE) {
+    scan->has_tail = true;
+    scan->tail = (rk_scan_tail){.offset = scan->offset, .length = next - scan->offset, .status = d.status};
+    memcpy(scan->tail.reason, d.reason, sizeof d.reason);
+    return RK_OK;
   }
   status = report(scan, scan->offset, next, d.status, d.reason);
   scan->offset = next;
@@ -195,6 +229,28 @@ static rk_status deliver(rk_scan *scan, const rk_scan_frame *frame)
   return report(scan, frame->offset, frame->offset + frame->size, d.status, d.reason);
 }
 
+/* Header and stream footer of an End of `size` bytes. */
+static rk_status end_bytes(rk_source *source, uint64_t offset, uint64_t size, uint8_t *bytes)
+{
+  memset(bytes, 0, RK_FRAME_HEADER_SIZE + RK_STREAM_FOOTER_SIZE);
+  rk_status status = rk_source_read(source, offset, bytes, RK_FRAME_HEADER_SIZE);
+  if (status == RK_OK && size >= RK_FRAME_HEADER_SIZE + RK_STREAM_FOOTER_SIZE) {
+    status = rk_source_read(source, offset + size - RK_STREAM_FOOTER_SIZE, bytes + RK_FRAME_HEADER_SIZE,
+                            RK_STREAM_FOOTER_SIZE);
+  }
+  return status;
+}
+
+/* Keeps the End at the scan's offset in mind: somebody may join and remove it. False: RK_ERR_IO. */
+static bool note_end(rk_scan *scan, uint64_t size)
+{
+  const rk_status status = end_bytes(scan->source, scan->offset, size, scan->end_bytes);
+  scan->has_end = status == RK_OK;
+  scan->end_offset = scan->offset;
+  scan->end_size = size;
+  return status != RK_ERR_IO;
+}
+
 /* An End frame whose payload is `size` bytes. */
 static rk_status end_frame(rk_scan *scan, uint64_t size)
 {
@@ -212,14 +268,17 @@ static rk_status end_frame(rk_scan *scan, uint64_t size)
     seal_like = rk_seal_decode(bytes, &seal) != RK_END;
   }
   if (rest == 0 && !seal_like) {
-    return mark(scan, RK_FRAME_END, end - scan->offset, NULL);
+    return note_end(scan, end - scan->offset) ? mark(scan, RK_FRAME_END, end - scan->offset, NULL) : RK_ERR_IO;
   }
   if (rest < RK_STREAM_FOOTER_SIZE) {
     if (size == 0 || seal_like) {
       return recover(scan, damaged(RK_ERR_CORRUPT, "no frame begins here"));
     }
+    const uint64_t start = scan->offset;
     scan->offset = end;
-    return recover(scan, damaged(RK_ERR_TRUNCATED, "ends in the middle of a stream footer"));
+    const rk_status status = recover(scan, damaged(RK_ERR_TRUNCATED, "ends in the middle of a stream footer"));
+    scan->offset = scan->has_tail ? start : scan->offset; /* where to go on should the rest come */
+    return status;
   }
   rk_status status = rk_source_peek(scan->source, end, RK_STREAM_FOOTER_SIZE, &bytes);
   if (status) {
@@ -244,6 +303,9 @@ static rk_status end_frame(rk_scan *scan, uint64_t size)
   }
   const uint64_t start = scan->offset;
   const uint64_t whole = end + RK_STREAM_FOOTER_SIZE - start;
+  if (!note_end(scan, whole)) {
+    return RK_ERR_IO;
+  }
   scan->expect_stream = true;
   status = rk_resync_check_footer(&scan->resync, payload, size, footer.payload_hash);
   if (status == RK_ERR_CORRUPT) {
@@ -261,10 +323,13 @@ static rk_status data_frame(rk_scan *scan, rk_frame_header header)
                          .size = header.size + RK_FRAME_HEADER_SIZE,
                          .verified = scan->verified_next};
   scan->verified_next = false;
+  look_ahead(scan, frame.size);
   if (header.size >= RK_SEAL_SIZE) {
     const uint8_t *block;
+    const uint64_t rest = scan->source->size - (frame.offset + frame.size);
+    const size_t next = rest < RK_FRAME_HEADER_SIZE ? (size_t)rest : RK_FRAME_HEADER_SIZE; /* the next header with it */
     const rk_status status =
-        rk_source_peek(scan->source, frame.offset + frame.size - RK_SEAL_SIZE, RK_SEAL_SIZE, &block);
+        rk_source_peek(scan->source, frame.offset + frame.size - RK_SEAL_SIZE, RK_SEAL_SIZE + next, &block);
     if (status) {
       return status == RK_ERR_TRUNCATED ? recover(scan, damaged(RK_ERR_TRUNCATED, "the input shrank")) : status;
     }
@@ -394,18 +459,94 @@ static rk_status first_header(rk_scan *scan, rk_error *error)
   return report(scan, 0, next, status, failed.message);
 }
 
-rk_status rk_scan_source(rk_source *source, const rk_scan_events *events, rk_error *error)
+rk_scan *rk_scan_new(rk_source *source)
 {
-  rk_scan scan = {.source = source, .events = events};
-  if (!rk_resync_init(&scan.resync, source)) {
-    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
+  rk_scan *scan = calloc(1, sizeof *scan);
+  if (!scan || !rk_resync_init(&scan->resync, source)) {
+    free(scan);
+    return NULL;
   }
+  scan->source = source;
+  return scan;
+}
+
+void rk_scan_free(rk_scan *scan)
+{
+  if (scan) {
+    rk_resync_free(&scan->resync);
+    free(scan);
+  }
+}
+
+bool rk_scan_tail_of(const rk_scan *scan, rk_scan_tail *tail)
+{
+  if (scan->has_tail) {
+    *tail = scan->tail;
+  }
+  return scan->has_tail;
+}
+
+uint64_t rk_scan_offset(const rk_scan *scan)
+{
+  return scan->offset;
+}
+
+rk_status rk_scan_resume(rk_scan *scan, bool *end_gone, uint64_t *end_offset)
+{
+  scan->has_tail = false;
+  rk_resync_extend(&scan->resync);
+  *end_gone = false;
+  if (!scan->has_end || scan->end_offset + scan->end_size != scan->offset) {
+    return RK_OK;
+  }
+  uint8_t bytes[sizeof scan->end_bytes];
+  const rk_status status = end_bytes(scan->source, scan->end_offset, scan->end_size, bytes);
+  if (status && status != RK_ERR_TRUNCATED) {
+    return status;
+  }
+  *end_gone = status != RK_OK || memcmp(bytes, scan->end_bytes, sizeof bytes) != 0;
+  *end_offset = scan->end_offset;
+  if (*end_gone) {
+    scan->offset = scan->end_offset;
+    scan->has_end = scan->expect_stream = false;
+  }
+  return RK_OK;
+}
+
+void rk_scan_cut(rk_scan *scan, uint64_t offset)
+{
+  scan->offset = offset;
+  scan->has_end = scan->expect_stream = scan->verified_next = false;
+  scan->last = (rk_scan_frame){0};
+}
+
+static bool progress(rk_scan *scan)
+{
+  if (!scan->events->on_progress || (++scan->steps < STEPS_PROGRESS && scan->offset < scan->source->size &&
+                                     scan->offset - scan->told < BYTES_PROGRESS)) {
+    return true;
+  }
+  scan->steps = 0;
+  scan->told = scan->offset;
+  return scan->events->on_progress(scan->events->context, scan->offset);
+}
+
+rk_status rk_scan_run(rk_scan *scan, const rk_scan_events *events, rk_error *error)
+{
+  rk_source *source = scan->source;
+  scan->events = events;
   rk_error failed = {.message = ""};
-  rk_status status = first_header(&scan, &failed);
-  while (status == RK_OK && scan.offset < source->size) {
-    status = step(&scan);
+  rk_status status = RK_OK;
+  source->ahead = 4096;
+  if (!scan->begun) {
+    status = first_header(scan, &failed);
+    scan->begun = status == RK_OK;
   }
-  rk_resync_free(&scan.resync);
+  while (status == RK_OK && !scan->has_tail && scan->offset < source->size) {
+    status = step(scan);
+    status = status == RK_OK && !progress(scan) ? RK_END : status;
+  }
+  source->ahead = RK_SOURCE_PEEK_MAX;
   if (status && error) {
     *error = failed;
   }
@@ -413,7 +554,7 @@ rk_status rk_scan_source(rk_source *source, const rk_scan_events *events, rk_err
     return rk_fail_errno(error, source->sys_errno, "cannot read");
   }
   if (status == RK_ERR_NO_MEMORY) {
-    return rk_fail(error, RK_ERR_NO_MEMORY, scan.offset, "no memory to read");
+    return rk_fail(error, RK_ERR_NO_MEMORY, scan->offset, "no memory to read");
   }
-  return status;
+  return status == RK_END ? rk_fail(error, RK_END, scan->offset, "stopped") : status;
 }

@@ -30,12 +30,34 @@ typedef struct rk_scan_events {
    * included; `footer` is NULL for a filler and for an End that has none. NULL: nobody asks. False: memory is short. */
   bool (*on_mark)(void *context, rk_frame_kind kind, uint64_t offset, uint64_t size, uint64_t stream_offset,
                   const rk_stream_footer *footer);
+  /* Now and then: how far the walk is. NULL: nobody asks. False: the walk is to end, with RK_END. */
+  bool (*on_progress)(void *context, uint64_t offset);
   void *context;
 } rk_scan_events;
 
-/* Walks the whole source. RK_OK whatever was lost on the way. RK_ERR_NOT_RRD, RK_ERR_UNSUPPORTED, RK_ERR_TRUNCATED: not
- * even a stream header, and nothing sealed either; no event was sent. RK_ERR_IO, RK_ERR_NO_MEMORY. */
-rk_status rk_scan_source(rk_source *source, const rk_scan_events *events, rk_error *error);
+/* What is at the end of the source and is no frame yet, or none any more. */
+typedef struct rk_scan_tail {
+  uint64_t offset, length;
+  rk_status status;
+  char reason[240];
+} rk_scan_tail;
+
+/* A walk over `source`, which stays the caller's and must not move. NULL when memory is short. */
+rk_scan *rk_scan_new(rk_source *source);
+void rk_scan_free(rk_scan *scan);
+/* Walks from where it stands to the end of the source. RK_OK whatever was lost on the way. RK_ERR_NOT_RRD,
+ * RK_ERR_UNSUPPORTED, RK_ERR_TRUNCATED: not even a stream header, and nothing sealed either; no event was sent.
+ * RK_ERR_IO, RK_ERR_NO_MEMORY, RK_END. */
+rk_status rk_scan_run(rk_scan *scan, const rk_scan_events *events, rk_error *error);
+/* Where the walk stands: behind the last frame that it handed over or marked, or the last loss. What cannot be a whole
+ * frame at the end of the source is no event: *tail tells of it. False: nothing is there. */
+bool rk_scan_tail_of(const rk_scan *scan, rk_scan_tail *tail);
+uint64_t rk_scan_offset(const rk_scan *scan);
+/* The source has another size: the walk can go on. An End at which the source ended is no longer passed when it is not
+ * there as it was; *end_gone then tells so, and *end_offset where it was. RK_ERR_IO. */
+rk_status rk_scan_resume(rk_scan *scan, bool *end_gone, uint64_t *end_offset);
+/* The source ends at `offset`, before where the walk stands: it goes on there. */
+void rk_scan_cut(rk_scan *scan, uint64_t offset);
 
 /* Sealed frames of this recording hash belong to the current stream; frames of hashes not known count as foreign once
  * one is. */

@@ -125,7 +125,7 @@ static rk_status adopt(rk_source *source, int fd, bool owned, rk_error *error)
       return rk_fail_errno(error, errno, "cannot read");
     }
   }
-  uint8_t *window = malloc(RK_SOURCE_PEEK_MAX);
+  uint8_t *window = malloc(RK_SOURCE_WINDOW);
   rk_status status = RK_OK;
   if (!window) {
     status = rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
@@ -144,7 +144,7 @@ static rk_status adopt(rk_source *source, int fd, bool owned, rk_error *error)
   if (owned && use != fd) {
     (void)close(fd);
   }
-  *source = (rk_source){.fd = use, .size = (uint64_t)info.st_size, .window = window};
+  *source = (rk_source){.fd = use, .size = (uint64_t)info.st_size, .window = window, .ahead = RK_SOURCE_PEEK_MAX};
   return RK_OK;
 }
 
@@ -199,6 +199,28 @@ bool rk_source_live(const rk_source *source)
          (fcntl(source->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK);
 }
 
+rk_status rk_source_refresh(rk_source *source)
+{
+  struct stat info;
+  if (source->fd < 0) {
+    return RK_OK;
+  }
+  if (fstat(source->fd, &info) != 0) {
+    source->sys_errno = errno;
+    return RK_ERR_IO;
+  }
+  source->size = info.st_size > 0 ? (uint64_t)info.st_size : 0;
+  source->window_size = 0;
+  return RK_OK;
+}
+
+void rk_source_advise(const rk_source *source, bool sparse)
+{
+  if (source->fd >= 0) {
+    (void)posix_fadvise(source->fd, 0, 0, sparse ? POSIX_FADV_RANDOM : POSIX_FADV_NORMAL);
+  }
+}
+
 rk_status rk_source_read(rk_source *source, uint64_t offset, void *out, size_t size)
 {
   if (!rk_range_ok(offset, size, source->size)) {
@@ -223,6 +245,7 @@ rk_status rk_source_read(rk_source *source, uint64_t offset, void *out, size_t s
     if (n == 0) {
       return RK_ERR_TRUNCATED;
     }
+    source->read_size += (uint64_t)n;
     p += n;
     offset += (uint64_t)n;
     size -= (size_t)n;
@@ -242,7 +265,8 @@ rk_status rk_source_peek(rk_source *source, uint64_t offset, size_t size, const 
   if (offset < source->window_offset ||
       !rk_range_ok(offset - source->window_offset, size, (uint64_t)source->window_size)) {
     const uint64_t rest = source->size - offset;
-    const size_t want = rest < RK_SOURCE_PEEK_MAX ? (size_t)rest : RK_SOURCE_PEEK_MAX;
+    const size_t most = size > source->ahead ? size : source->ahead;
+    const size_t want = rest < most ? (size_t)rest : most;
     source->window_size = 0;
     rk_status status = rk_source_read(source, offset, source->window, want);
     if (status == RK_ERR_TRUNCATED && want > size) { /* shorter than it was: what was asked for may still be there */

@@ -10,15 +10,18 @@
 #include "rrdkit/status.h"
 
 #define RK_SOURCE_PEEK_MAX ((size_t)16384)
+#define RK_SOURCE_WINDOW   ((size_t)65536)
 
 typedef struct rk_source {
   uint64_t size; /* as it was when opened */
   int fd;        /* -1: memory */
   const uint8_t *memory;
-  uint8_t *window; /* [RK_SOURCE_PEEK_MAX], files only */
+  uint8_t *window; /* [RK_SOURCE_WINDOW], files only */
   uint64_t window_offset;
   size_t window_size;
-  int sys_errno; /* of the last failed read */
+  size_t ahead;       /* how much a peek reads at least, at most RK_SOURCE_WINDOW: more where more will be asked for */
+  uint64_t read_size; /* bytes read from the file so far */
+  int sys_errno;      /* of the last failed read */
 } rk_source;
 
 /* Opens the file at `path`, "-" is standard input. RK_ERR_IO with errno (a directory: EISDIR), RK_ERR_TRUNCATED when
@@ -31,6 +34,11 @@ void rk_source_close(rk_source *source);
 /* Whether somebody writes it: holds a lock on it as participants of a shared recording do (SPEC "Participants"), or has
  * changed its size since it was opened. */
 bool rk_source_live(const rk_source *source);
+
+/* Takes the file's size anew; what was lent or kept of it before counts no longer. RK_ERR_IO. */
+rk_status rk_source_refresh(rk_source *source);
+/* Tells the kernel whether small pieces far from each other will be asked for, or what follows one another. */
+void rk_source_advise(const rk_source *source, bool sparse);
 
 /* Copies [offset, offset + size) to `out`. RK_ERR_TRUNCATED when the file has become shorter than that, RK_ERR_IO. */
 rk_status rk_source_read(rk_source *source, uint64_t offset, void *out, size_t size);
