@@ -400,6 +400,46 @@ typedef struct rk_merge_plan {
 RK_API rk_status rk_reader_plan(rk_reader *reader, const rk_merge_options *options, rk_merge_plan *plan,
                                 rk_error *error);
 
+/* ---- Streaming ----
+ * Rows as stock messages for a viewer, in the reader's order, cut wherever the caller wants to wait: what `rerun -`,
+ * the web viewer over HTTP and, message by message, its gRPC service take. */
+
+typedef struct rk_stream rk_stream;
+
+/* Zero-initialise. */
+typedef struct rk_stream_options {
+  rk_compression compression; /* of the chunks */
+  uint32_t chunk_rows;        /* rows of a chunk at most; 0: 4096 */
+  uint64_t chunk_size;        /* uncompressed bytes after which a chunk is cut; 0: 1 MiB */
+} rk_stream_options;
+
+/* A piece of the stream: whole frames, each a 16-byte header (u64 kind, u64 payload size, little-endian) and its
+ * payload. Lent until the next call on the stream. */
+typedef struct rk_stream_batch {
+  const void *data;
+  size_t size;
+  uint64_t rows;
+  int64_t first_ns, last_ns; /* order keys of its first and last row; 0, 0 where it has no rows */
+  int64_t next_ns;           /* order key of the row that is due next; INT64_MAX: none, or not known yet */
+} rk_stream_batch;
+
+/* Takes the rows of `reader` from now on; the caller takes none himself, and frees the stream before the reader.
+ * RK_ERR_MISUSE (rows were taken already), RK_ERR_NO_MEMORY. */
+RK_API rk_status rk_stream_open(rk_reader *reader, const rk_stream_options *options, rk_stream **stream,
+                                rk_error *error);
+
+/* What comes before the rows: the stream header, a SetStoreInfo for every store, the blueprints whole, each activated
+ * as the inputs do. Once, first. Status as for rk_reader_next. */
+RK_API rk_status rk_stream_begin(rk_stream *stream, rk_stream_batch *batch);
+
+/* The next rows whose key is below `until_ns`, as many as fit about `max_size` bytes (0: 1 MiB), gathered into one
+ * chunk per entity; a batch of no rows when the next one is not below it. RK_END: no more. RK_AGAIN: nothing certain
+ * yet (the reader follows; see rk_reader_wait, which may be called between batches). Else as rk_reader_next. */
+RK_API rk_status rk_stream_next(rk_stream *stream, int64_t until_ns, size_t max_size, rk_stream_batch *batch);
+
+/* NULL is allowed. */
+RK_API void rk_stream_free(rk_stream *stream);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,0 +1,298 @@
+/* Streaming: a reader's rows gathered into one chunk per entity and batch, as frames without seals. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "format/bytes.h"
+#include "format/codec.h"
+#include "format/error.h"
+#include "format/frame.h"
+#include "format/numbering.h"
+#include "reader/merge_internal.h"
+#include "reader/reader_state.h"
+
+enum { DEFAULT_CHUNK_ROWS = 4096, DEFAULT_CHUNK_SIZE = 1 << 20, DEFAULT_BATCH_SIZE = 1 << 20 };
+enum { CHUNK_SIZE_MAX = 512 << 20 }; /* 32-bit Arrow offsets hold no more than 2 GiB; a last row comes on top */
+
+struct rk_stream {
+  rk_reader *reader;
+  rk_stream_options options;
+  rk_numbering places; /* numbers chunks by store, entity and timelines */
+  rk_merge_chunk **chunks;
+  size_t chunk_capacity;
+  size_t *used; /* numbers of the chunks that have rows */
+  size_t used_count, used_capacity;
+  rk_row_ref row; /* read and not yet taken */
+  bool has_row;
+  rk_buffer key, payload, packed, out;
+};
+
+rk_status rk_stream_open(rk_reader *reader, const rk_stream_options *options, rk_stream **stream, rk_error *error)
+{
+  if (reader == NULL || stream == NULL || reader->timeline != NULL) {
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "a stream takes a reader of which no row was taken");
+  }
+  rk_stream *s = calloc(1, sizeof *s);
+  if (s == NULL) {
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a stream");
+  }
+  s->reader = reader;
+  if (options != NULL) {
+    s->options = *options;
+  }
+  s->options.chunk_rows = s->options.chunk_rows == 0 ? DEFAULT_CHUNK_ROWS : s->options.chunk_rows;
+  s->options.chunk_size = s->options.chunk_size == 0 ? DEFAULT_CHUNK_SIZE : s->options.chunk_size;
+  s->options.chunk_size = s->options.chunk_size > CHUNK_SIZE_MAX ? CHUNK_SIZE_MAX : s->options.chunk_size;
+  rk_reader_blueprints_first(reader);
+  *stream = s;
+  return RK_OK;
+}
+
+void rk_stream_free(rk_stream *stream)
+{
+  if (stream == NULL) {
+    return;
+  }
+  for (size_t i = 0; i < stream->places.count; i++) {
+    rk_merge_chunk_free(stream->chunks[i]);
+  }
+  free(stream->chunks);
+  free(stream->used);
+  rk_numbering_free(&stream->places);
+  rk_buffer_free(&stream->key);
+  rk_buffer_free(&stream->payload);
+  rk_buffer_free(&stream->packed);
+  rk_buffer_free(&stream->out);
+  free(stream);
+}
+
+static rk_status failed(rk_stream *stream, rk_status status)
+{
+  const rk_error error = {.status = status, .offset = RK_NO_OFFSET, .message = "cannot make a message of rows"};
+  rk_error before = {0};
+  rk_reader_error(stream->reader, &before);
+  return before.status != RK_OK ? before.status : rk_reader_set_error(stream->reader, &error);
+}
+
+static rk_text text_of(const char *text)
+{
+  return (rk_text){.data = text, .size = strlen(text)};
+}
+
+static rk_store_id store_id_of(const rk_store *store)
+{
+  return (rk_store_id){.kind = store->kind,
+                       .application_id = text_of(store->application_id),
+                       .recording_id = text_of(store->recording_id)};
+}
+
+static void put_store(rk_stream *stream, const rk_store *store)
+{
+  const rk_store_entry *entry = rk_store_entry_of(store);
+  const rk_store_info info = {.row_id = entry->row_id,
+                              .store = store_id_of(store),
+                              .source_kind = 1,
+                              .store_version = rk_load_u32(rk_stream_header_bytes + 4)};
+  const size_t start = rk_frame_begin(&stream->out, RK_FRAME_SET_STORE_INFO);
+  rk_store_info_encode(&stream->out, &info);
+  rk_frame_end(&stream->out, start);
+}
+
+/* The chunk that takes the row; interned texts stand for themselves. */
+static rk_status find_chunk(rk_stream *stream, const rk_row_ref *ref, size_t *number)
+{
+  const rk_chunk *from = rk_open_chunk_data(ref->open);
+  rk_buffer *key = &stream->key;
+  rk_buffer_reset(key);
+  rk_buffer_append(key, &ref->store, sizeof ref->store);
+  rk_buffer_append(key, &ref->entity_path, sizeof ref->entity_path);
+  rk_buffer_append(key, ref->is_static ? "s" : "t", 1);
+  for (size_t i = 0; i < from->timeline_count; i++) {
+    const char kind = (char)from->timelines[i].kind;
+    rk_buffer_append(key, &from->timelines[i].name, sizeof from->timelines[i].name);
+    rk_buffer_append(key, &kind, 1);
+  }
+  bool added;
+  if (key->failed || !rk_array_grow((void **)&stream->chunks, &stream->chunk_capacity, stream->places.count + 1,
+                                    sizeof *stream->chunks)) {
+    return RK_ERR_NO_MEMORY;
+  }
+  const rk_status status = rk_numbering_put(&stream->places, key->data, key->size, number, &added);
+  if (status != RK_OK) {
+    return status;
+  }
+  if (added) {
+    stream->chunks[*number] = NULL;
+  }
+  if (stream->chunks[*number] == NULL) {
+    stream->chunks[*number] = rk_merge_chunk_new(ref);
+  }
+  return stream->chunks[*number] == NULL ? RK_ERR_NO_MEMORY : RK_OK;
+}
+
+static rk_status emit(rk_stream *stream, rk_merge_chunk *chunk)
+{
+  rk_chunk view;
+  rk_merge_chunk_span span;
+  rk_buffer_reset(&stream->payload);
+  rk_buffer_reset(&stream->packed);
+  rk_arrow_msg msg = {.store = store_id_of(rk_merge_chunk_store(chunk)), .has_chunk_id = true};
+  rk_status status = rk_merge_chunk_view(chunk, &view, &span);
+  status = status == RK_OK ? rk_chunk_encode(&stream->payload, &view) : status;
+  status = status == RK_OK ? rk_compress(&stream->packed, stream->options.compression, stream->payload.data,
+                                         stream->payload.size, &msg.compression)
+                           : status;
+  if (status != RK_OK) {
+    return status;
+  }
+  msg.uncompressed_size = stream->payload.size;
+  msg.payload = stream->packed.data;
+  msg.payload_size = stream->packed.size;
+  msg.is_static = view.timeline_count == 0;
+  msg.chunk_id = view.id;
+  const size_t start = rk_frame_begin(&stream->out, RK_FRAME_ARROW_MSG);
+  rk_arrow_msg_encode(&stream->out, &msg);
+  rk_frame_end(&stream->out, start);
+  rk_merge_chunk_reset(chunk);
+  return stream->out.failed ? RK_ERR_NO_MEMORY : RK_OK;
+}
+
+static int compare_chunks(const void *a, const void *b, void *context)
+{
+  const rk_stream *stream = context;
+  return rk_merge_chunk_compare(stream->chunks[*(const size_t *)a], stream->chunks[*(const size_t *)b]);
+}
+
+/* All that was gathered, by first row. */
+static rk_status emit_all(rk_stream *stream)
+{
+  size_t kept = 0;
+  for (size_t i = 0; i < stream->used_count; i++) {
+    if (rk_merge_chunk_rows(stream->chunks[stream->used[i]]) > 0) {
+      stream->used[kept++] = stream->used[i];
+    }
+  }
+  stream->used_count = 0;
+  qsort_r(stream->used, kept, sizeof *stream->used, compare_chunks, stream);
+  rk_status status = RK_OK;
+  for (size_t i = 0; i < kept && status == RK_OK; i++) {
+    rk_merge_chunk *chunk = stream->chunks[stream->used[i]];
+    status = rk_merge_chunk_rows(chunk) > 0 ? emit(stream, chunk) : RK_OK; /* one that was full stands there twice */
+  }
+  return status;
+}
+
+/* Gathers the row that was read. *size grows by about its bytes. */
+static rk_status take_row(rk_stream *stream, size_t *size)
+{
+  size_t number = 0;
+  rk_status status = find_chunk(stream, &stream->row, &number);
+  if (status != RK_OK) {
+    return status;
+  }
+  rk_merge_chunk *chunk = stream->chunks[number];
+  if (rk_merge_chunk_rows(chunk) == 0) {
+    if (!rk_array_grow((void **)&stream->used, &stream->used_capacity, stream->used_count + 1, sizeof *stream->used)) {
+      return RK_ERR_NO_MEMORY;
+    }
+    stream->used[stream->used_count++] = number;
+  }
+  const uint64_t before = rk_merge_chunk_size(chunk);
+  status = rk_merge_chunk_append(chunk, &stream->row);
+  if (status == RK_ERR_CONFLICT) {
+    status = emit(stream, chunk);
+    status = status == RK_OK ? rk_merge_chunk_append(chunk, &stream->row) : status;
+    *size += status == RK_OK ? rk_merge_chunk_size(chunk) : 0;
+  } else if (status == RK_OK) {
+    *size += rk_merge_chunk_size(chunk) - before;
+  }
+  if (status == RK_OK && (rk_merge_chunk_rows(chunk) >= stream->options.chunk_rows ||
+                          rk_merge_chunk_size(chunk) >= stream->options.chunk_size)) {
+    status = emit(stream, chunk);
+  }
+  stream->has_row = false;
+  return status;
+}
+
+static rk_status peek_row(rk_stream *stream)
+{
+  if (stream->has_row) {
+    return RK_OK;
+  }
+  const rk_status status = rk_reader_next_ref(stream->reader, &stream->row);
+  stream->has_row = status == RK_OK;
+  return status;
+}
+
+static void hand_over(const rk_stream *stream, rk_stream_batch *batch)
+{
+  batch->data = stream->out.data;
+  batch->size = stream->out.size;
+  batch->next_ns = stream->has_row ? stream->row.key_ns : INT64_MAX;
+}
+
+rk_status rk_stream_begin(rk_stream *stream, rk_stream_batch *batch)
+{
+  *batch = (rk_stream_batch){.next_ns = INT64_MAX};
+  rk_buffer_reset(&stream->out);
+  rk_buffer_append(&stream->out, rk_stream_header_bytes, RK_STREAM_HEADER_SIZE);
+  size_t count = 0;
+  const rk_store *const *stores = rk_reader_stores(stream->reader, &count);
+  for (size_t i = 0; i < count; i++) {
+    put_store(stream, stores[i]);
+  }
+  rk_status status;
+  size_t size = 0;
+  while ((status = peek_row(stream)) == RK_OK && stream->row.store->kind == RK_STORE_BLUEPRINT) {
+    status = take_row(stream, &size);
+    batch->rows++;
+    if (status != RK_OK) {
+      return failed(stream, status);
+    }
+  }
+  if (status != RK_OK && status != RK_END && status != RK_AGAIN) {
+    return status;
+  }
+  status = emit_all(stream);
+  const rk_activation *activations = rk_reader_activations(stream->reader, &count);
+  for (size_t i = 0; i < count && status == RK_OK; i++) {
+    const rk_blueprint_activation command = {.blueprint = store_id_of(activations[i].blueprint),
+                                             .make_active = activations[i].make_active,
+                                             .make_default = activations[i].make_default};
+    const size_t start = rk_frame_begin(&stream->out, RK_FRAME_BLUEPRINT_ACTIVATION);
+    rk_blueprint_activation_encode(&stream->out, &command);
+    rk_frame_end(&stream->out, start);
+  }
+  if (status != RK_OK || stream->out.failed) {
+    return failed(stream, status != RK_OK ? status : RK_ERR_NO_MEMORY);
+  }
+  hand_over(stream, batch);
+  return RK_OK;
+}
+
+rk_status rk_stream_next(rk_stream *stream, int64_t until_ns, size_t max_size, rk_stream_batch *batch)
+{
+  *batch = (rk_stream_batch){.next_ns = INT64_MAX};
+  rk_buffer_reset(&stream->out);
+  max_size = max_size == 0 ? DEFAULT_BATCH_SIZE : max_size;
+  size_t size = 0;
+  rk_status status;
+  while ((status = peek_row(stream)) == RK_OK && stream->row.key_ns < until_ns && size < max_size) {
+    const int64_t key = stream->row.key_ns;
+    status = take_row(stream, &size);
+    if (status != RK_OK) {
+      return failed(stream, status);
+    }
+    batch->first_ns = batch->rows == 0 ? key : batch->first_ns;
+    batch->last_ns = key;
+    batch->rows++;
+  }
+  if (status != RK_OK && ((status != RK_END && status != RK_AGAIN) || batch->rows == 0)) {
+    return status;
+  }
+  status = emit_all(stream);
+  if (status != RK_OK) {
+    return failed(stream, status);
+  }
+  hand_over(stream, batch);
+  return RK_OK;
+}
