@@ -79,6 +79,13 @@ rk_status rk_orphans_read(rk_orphans *orphans, const char *path, const char *spo
   return status;
 }
 
+rk_status rk_orphans_read_members(rk_orphans *orphans, rk_source *source, const char *spool,
+                                  const rk_orphan_members *members)
+{
+  orphans->has_hash = first_recording(source, &orphans->recording_hash);
+  return rk_orphan_list_read_members(&orphans->beside, spool, members);
+}
+
 void rk_orphans_free(rk_orphans *orphans)
 {
   rk_orphan_list_free(&orphans->beside);

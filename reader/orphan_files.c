@@ -31,10 +31,17 @@ typedef struct spool_files {
   size_t count, capacity;
 } spool_files;
 
+/* An open spool file: all of a file, or a part. */
+typedef struct opened {
+  int fd;              /* -1: none */
+  uint64_t base, size; /* size as it was when opened */
+} opened;
+
 /* At work on one process' spool. */
 typedef struct finding {
   rk_orphan_list *list;
   const char *directory;
+  const rk_orphan_members *members; /* NULL: the files are in directory_fd */
   int directory_fd;
   const spool_file *file; /* that losses are about */
   rk_orphan_ring *rings;  /* those with rows, or a count of dropped ones; as many as files */
@@ -91,44 +98,79 @@ static void lose_unread(finding *f, int failed)
 
 /* ---- Files ---- */
 
-/* A descriptor of the regular file, or -1: it is gone, or a loss was told. */
-static int open_file(finding *f, const spool_file *file, uint64_t *size)
+static int compare_member(const void *name, const void *member)
 {
-  f->file = file;
-  char *path = path_of(".", file);
-  if (path == NULL) {
-    f->no_memory = true;
-    return -1;
+  return strcmp(name, ((const rk_orphan_member *)member)->name);
+}
+
+static int open_named(finding *f, const char *path, opened *file)
+{
+  if (f->members != NULL) {
+    const rk_orphan_member *member =
+        bsearch(path + 2, f->members->items, f->members->count, sizeof *member, compare_member); /* behind "./" */
+    if (member == NULL) {
+      errno = ENOENT;
+      return -1;
+    }
+    file->base = member->offset;
+    file->size = member->size;
+    return fcntl(f->members->fd, F_DUPFD_CLOEXEC, 3);
   }
   int fd;
   do {
     fd = openat(f->directory_fd, path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   } while (fd < 0 && errno == EINTR);
+  return fd;
+}
+
+/* The regular file; fd -1: it is gone, or a loss was told. */
+static opened open_file(finding *f, const spool_file *file)
+{
+  opened found = {.fd = -1};
+  f->file = file;
+  char *path = path_of(".", file);
+  if (path == NULL) {
+    f->no_memory = true;
+    return found;
+  }
+  found.fd = open_named(f, path, &found);
   free(path);
   struct stat info;
-  if (fd < 0 || fstat(fd, &info) != 0) {
+  if (found.fd < 0 || fstat(found.fd, &info) != 0) {
     if (errno == ENOENT) { /* adopted meanwhile: its rows are in the recording */
-      return -1;
+      return found;
     }
     lose_unread(f, errno);
   } else if (!S_ISREG(info.st_mode)) {
     lose(f, 0, 0, RK_ERR_CORRUPT, "not a regular file", 0);
   } else {
-    *size = (uint64_t)info.st_size;
-    return fd;
+    found.size = f->members != NULL ? found.size : (uint64_t)info.st_size;
+    return found;
   }
-  if (fd >= 0) {
-    (void)close(fd);
+  if (found.fd >= 0) {
+    (void)close(found.fd);
   }
-  return -1;
+  found.fd = -1;
+  return found;
+}
+
+static void close_file(const opened *file)
+{
+  if (file->fd >= 0) {
+    (void)close(file->fd);
+  }
 }
 
 /* False: the file is shorter or cannot be read; told. */
-static bool read_at(finding *f, int fd, void *out, uint64_t size, uint64_t offset)
+static bool read_at(finding *f, const opened *file, void *out, uint64_t size, uint64_t offset)
 {
   uint8_t *p = out;
+  if (f->members != NULL && !rk_range_ok(offset, size, file->size)) {
+    lose(f, offset, size, RK_ERR_TRUNCATED, "the file is too short", 0);
+    return false;
+  }
   while (size > 0) {
-    const ssize_t n = pread(fd, p, size, (off_t)offset);
+    const ssize_t n = pread(file->fd, p, size, (off_t)(file->base + offset));
     if (n < 0 && errno == EINTR) {
       continue;
     }
@@ -152,7 +194,7 @@ static bool read_at(finding *f, int fd, void *out, uint64_t size, uint64_t offse
 /* Reads the rows of [tail, head) to their places, and the header once more: an adopter may have moved the tail on, and
  * a living writer, should this be one, may have used the places before it again. What lies before the tail is in the
  * recording. False: no rows, or told. */
-static bool read_rows(finding *f, int fd, rk_orphan_ring *ring)
+static bool read_rows(finding *f, const opened *file, rk_orphan_ring *ring)
 {
   rk_ring_header *header = &ring->header;
   const uint64_t head = header->head;
@@ -161,8 +203,8 @@ static bool read_rows(finding *f, int fd, rk_orphan_ring *ring)
   const uint64_t count = head - header->tail;
   const uint64_t first = count < size - begin ? count : size - begin;
   rk_ring_header after;
-  if (!read_at(f, fd, ring->data + begin, first, RK_RING_HEADER_SIZE + begin) ||
-      !read_at(f, fd, ring->data, count - first, RK_RING_HEADER_SIZE) || !read_at(f, fd, &after, sizeof after, 0)) {
+  if (!read_at(f, file, ring->data + begin, first, RK_RING_HEADER_SIZE + begin) ||
+      !read_at(f, file, ring->data, count - first, RK_RING_HEADER_SIZE) || !read_at(f, file, &after, sizeof after, 0)) {
     return false;
   }
   if (after.tail == header->tail && after.tag == header->tag) {
@@ -183,15 +225,16 @@ static void read_ring(finding *f, const spool_file *file)
 {
   rk_orphan_ring *ring = &f->rings[f->ring_count];
   *ring = (rk_orphan_ring){.number = (uint32_t)file->number};
-  const int fd = open_file(f, file, &ring->file_size);
-  if (fd < 0) {
+  const opened ring_file = open_file(f, file);
+  if (ring_file.fd < 0) {
     return;
   }
+  ring->file_size = ring_file.size;
   rk_error error;
   rk_status status;
   const uint64_t known = sizeof ring->header;
   bool kept = false;
-  if (ring->file_size == 0 || !read_at(f, fd, &ring->header, known, 0) ||
+  if (ring->file_size == 0 || !read_at(f, &ring_file, &ring->header, known, 0) ||
       (ring->header.head == 0 && ring->header.tail == 0 && ring->header.dropped_rows == 0)) {
     (void)0; /* told, or nothing was ever logged into it */
   } else if ((status = rk_ring_header_check(&ring->header, ring->file_size, &error)) != RK_OK) {
@@ -204,10 +247,10 @@ static void read_ring(finding *f, const spool_file *file)
       f->no_memory = true;
     } else {
       f->list->size += count;
-      kept = read_rows(f, fd, ring);
+      kept = read_rows(f, &ring_file, ring);
     }
   }
-  (void)close(fd);
+  close_file(&ring_file);
   if (kept) {
     f->ring_count++;
   } else {
@@ -218,7 +261,7 @@ static void read_ring(finding *f, const spool_file *file)
 /* ---- Definitions ---- */
 
 /* The file's bytes; NULL: told. */
-static uint8_t *read_definitions(finding *f, int fd, uint64_t size)
+static uint8_t *read_definitions(finding *f, const opened *file, uint64_t size)
 {
   if (size > DEFINITIONS_MAX) {
     lose(f, 0, size, RK_ERR_LIMIT, "too many definitions", 0);
@@ -227,7 +270,7 @@ static uint8_t *read_definitions(finding *f, int fd, uint64_t size)
   uint8_t *bytes = malloc(size + 1);
   if (bytes == NULL) {
     f->no_memory = true;
-  } else if (!read_at(f, fd, bytes, size, 0)) {
+  } else if (!read_at(f, file, bytes, size, 0)) {
     free(bytes);
     bytes = NULL;
   }
@@ -287,17 +330,18 @@ static bool is_gone(int64_t pid)
 
 /* Whether the process lives whose lock this is. The lock of a process that is gone is an adopter's: what it appends
  * may come too late for this reader, so its spool is read. */
-static bool is_alive(finding *f, int fd, uint64_t size)
+static bool is_alive(finding *f, const opened *file)
 {
   struct flock lock = {.l_type = F_RDLCK, .l_whence = SEEK_SET};
-  if (fcntl(fd, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) {
+  const uint64_t size = file->size;
+  if (f->members != NULL || fcntl(file->fd, F_OFD_GETLK, &lock) != 0 || lock.l_type == F_UNLCK) {
     return false;
   }
   if (size > DEFINITIONS_MAX) {
     return true;
   }
   bool gone = false;
-  uint8_t *bytes = read_definitions(f, fd, size);
+  uint8_t *bytes = read_definitions(f, file, size);
   if (bytes != NULL) {
     rk_dictionary dictionary;
     gone = rk_dictionary_load(&dictionary, bytes, size, NULL) == RK_OK && dictionary.pid > 0 &&
@@ -311,19 +355,20 @@ static bool is_alive(finding *f, int fd, uint64_t size)
 /* ---- A process ---- */
 
 /* The rows of the rings as a spool of the list. */
-static void add_spool(finding *f, const spool_file *definitions, int fd)
+static void add_spool(finding *f, const spool_file *definitions, const opened *file)
 {
   struct stat info;
   rk_orphan_list *list = f->list;
   f->file = definitions;
-  if (fd < 0 || fstat(fd, &info) != 0) {
+  if (file->fd < 0 || fstat(file->fd, &info) != 0) {
     lose(f, 0, 0, RK_ERR_TRUNCATED, "rows without definitions", 0);
     return;
   }
-  uint8_t *bytes = read_definitions(f, fd, (uint64_t)info.st_size);
+  const uint64_t size = f->members != NULL ? file->size : (uint64_t)info.st_size; /* it may have grown */
+  uint8_t *bytes = read_definitions(f, file, size);
   rk_dictionary dictionary = {0};
   rk_orphan_spool spool = {.recording_hash = definitions->hash};
-  if (bytes != NULL && load(f, &dictionary, bytes, (uint64_t)info.st_size)) {
+  if (bytes != NULL && load(f, &dictionary, bytes, size)) {
     rk_buffer_append(&spool.stream, rk_stream_header_bytes, RK_STREAM_HEADER_SIZE);
     for (size_t i = 0; i < f->ring_count && !f->no_memory; i++) {
       const spool_file ring = {
@@ -348,8 +393,9 @@ static void add_spool(finding *f, const spool_file *definitions, int fd)
   free(bytes);
 }
 
-/* The rings among the files of one dead process, and what their rows become. fd: its definitions, or -1. */
-static void read_rings(finding *f, const spool_file *files, size_t count, const spool_file *definitions, int fd)
+/* The rings among the files of one dead process, and what their rows become. */
+static void read_rings(finding *f, const spool_file *files, size_t count, const spool_file *definitions,
+                       const opened *definitions_file)
 {
   f->ring_count = 0;
   f->rings = calloc(count, sizeof *f->rings);
@@ -360,7 +406,7 @@ static void read_rings(finding *f, const spool_file *files, size_t count, const 
     }
   }
   if (f->ring_count > 0 && !f->no_memory) {
-    add_spool(f, definitions, fd); /* read after the rows: what they use was defined before */
+    add_spool(f, definitions, definitions_file); /* read after the rows: what they use was defined before */
   }
   for (size_t i = 0; i < f->ring_count; i++) {
     free(f->rings[i].data);
@@ -374,15 +420,12 @@ static void read_process(finding *f, const spool_file *files, size_t count)
 {
   const spool_file definitions = {.hash = files->hash, .process = files->process, .number = DEFINITIONS_FILE};
   const size_t losses = f->list->loss_count;
-  uint64_t size = 0;
-  const int fd = open_file(f, &definitions, &size); /* also where the listing missed it: it may be new */
+  const opened file = open_file(f, &definitions); /* also where the listing missed it: it may be new */
   const bool unreadable = f->list->loss_count > losses;
-  if (!unreadable && !f->no_memory && (fd < 0 || !is_alive(f, fd, size))) {
-    read_rings(f, files, count, &definitions, fd);
+  if (!unreadable && !f->no_memory && (file.fd < 0 || !is_alive(f, &file))) {
+    read_rings(f, files, count, &definitions, &file);
   }
-  if (fd >= 0) {
-    (void)close(fd);
-  }
+  close_file(&file);
   f->file = NULL;
 }
 
@@ -434,10 +477,23 @@ static int compare_files(const void *left, const void *right)
   return a->number < b->number ? -1 : a->number > b->number;
 }
 
+static void list_file(finding *f, const char *name, const uint64_t *hash, spool_files *files)
+{
+  spool_file file;
+  if (!parse_name(name, &file) || (hash != NULL && file.hash != *hash)) {
+    return;
+  }
+  if (!rk_array_grow((void **)&files->items, &files->capacity, files->count + 1, sizeof *files->items)) {
+    f->no_memory = true;
+    return;
+  }
+  files->items[files->count++] = file;
+}
+
 /* The spool files that the directory lists. */
 static void list_files(finding *f, DIR *directory, const uint64_t *hash, spool_files *files)
 {
-  for (;;) {
+  while (!f->no_memory) {
     errno = 0;
     const struct dirent *entry = readdir(directory);
     if (entry == NULL) {
@@ -446,19 +502,36 @@ static void list_files(finding *f, DIR *directory, const uint64_t *hash, spool_f
       }
       break;
     }
-    spool_file file;
-    if (!parse_name(entry->d_name, &file) || (hash != NULL && file.hash != *hash)) {
-      continue;
-    }
-    if (!rk_array_grow((void **)&files->items, &files->capacity, files->count + 1, sizeof *files->items)) {
-      f->no_memory = true;
-      break;
-    }
-    files->items[files->count++] = file;
+    list_file(f, entry->d_name, hash, files);
   }
+}
+
+static void read_files(finding *f, spool_files *files)
+{
   if (files->count > 0) {
     qsort(files->items, files->count, sizeof *files->items, compare_files);
   }
+  for (size_t i = 0; i < files->count && !f->no_memory;) {
+    size_t end = i + 1;
+    while (end < files->count && files->items[end].hash == files->items[i].hash &&
+           files->items[end].process == files->items[i].process) {
+      end++;
+    }
+    read_process(f, &files->items[i], end - i);
+    i = end;
+  }
+  free(files->items);
+}
+
+rk_status rk_orphan_list_read_members(rk_orphan_list *list, const char *directory, const rk_orphan_members *members)
+{
+  finding f = {.list = list, .directory = directory, .members = members, .directory_fd = -1};
+  spool_files files = {0};
+  for (size_t i = 0; i < members->count && !f.no_memory; i++) {
+    list_file(&f, members->items[i].name, NULL, &files);
+  }
+  read_files(&f, &files);
+  return f.no_memory ? RK_ERR_NO_MEMORY : RK_OK;
 }
 
 rk_status rk_orphan_list_read(rk_orphan_list *list, const char *directory, const uint64_t *hash)
@@ -479,16 +552,7 @@ rk_status rk_orphan_list_read(rk_orphan_list *list, const char *directory, const
     spool_files files = {0};
     list_files(&f, entries, hash, &files);
     (void)closedir(entries);
-    for (size_t i = 0; i < files.count && !f.no_memory;) {
-      size_t end = i + 1;
-      while (end < files.count && files.items[end].hash == files.items[i].hash &&
-             files.items[end].process == files.items[i].process) {
-        end++;
-      }
-      read_process(&f, &files.items[i], end - i);
-      i = end;
-    }
-    free(files.items);
+    read_files(&f, &files);
   }
   if (f.directory_fd >= 0) {
     (void)close(f.directory_fd);

@@ -39,9 +39,23 @@ typedef struct rk_orphan_list {
   uint64_t size; /* row bytes read */
 } rk_orphan_list;
 
+/* Files of a spool that lie one after another in one file, as they came out of an archive. */
+typedef struct rk_orphan_member {
+  const char *name; /* in the spool's directory */
+  uint64_t offset, size;
+} rk_orphan_member;
+
+typedef struct rk_orphan_members {
+  int fd;
+  const rk_orphan_member *items; /* sorted by name, each name once */
+  size_t count;
+} rk_orphan_members;
+
 /* Adds what the dead left in `directory`, which need not exist; `hash`: only of that recording (NULL: of all). A
  * process is alive while its lock is held, unless it is gone and another works on its rows. RK_ERR_NO_MEMORY. */
 rk_status rk_orphan_list_read(rk_orphan_list *list, const char *directory, const uint64_t *hash);
+/* The same of members of an archive, all of whose writers are dead; `directory` only names them. */
+rk_status rk_orphan_list_read_members(rk_orphan_list *list, const char *directory, const rk_orphan_members *members);
 void rk_orphan_list_free(rk_orphan_list *list);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "format/error.h"
 #include "format/tuid.h"
+#include "reader/archive.h"
 #include "reader/orphan.h"
 #include "reader/reader_state.h"
 
@@ -158,7 +159,8 @@ static bool describe_input(rk_reader *reader, rk_input *input, size_t first_entr
   rk_input_info *info = &input->info;
   *info = (rk_input_info){.name = input->name,
                           .size = input->source.size,
-                          .stored_size = input->source.size,
+                          .stored_size = input->unpacked ? input->stored_size : input->source.size,
+                          .compressed = input->unpacked,
                           .live = input->live,
                           .finished = input->finished,
                           .shift_ns = input->shift_ns,
@@ -181,8 +183,8 @@ static bool describe_input(rk_reader *reader, rk_input *input, size_t first_entr
   return slot != NULL;
 }
 
-/* Adds an opened source, whose spools were read to *orphans unless that is NULL; takes it over whatever happens. */
-static rk_status add_source(rk_reader *reader, rk_input *input, const char *name, rk_orphans *orphans, rk_error *error)
+rk_status rk_reader_add_source(rk_reader *reader, rk_input *input, const char *name, rk_orphans *orphans,
+                               rk_error *error)
 {
   const size_t entry_count = reader->entries.count;
   const size_t footer_count = reader->footers.count;
@@ -223,13 +225,17 @@ rk_status rk_reader_add(rk_reader *reader, const char *path, const rk_input_opti
   if (!reader || !path || reader->timeline) {
     return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "inputs are added before the first row is read");
   }
+  bool taken;
+  rk_status status = rk_archive_add(reader, path, options, &taken, error);
+  if (taken) {
+    return status;
+  }
   rk_input *input = calloc(1, sizeof *input);
   if (!input) {
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
   }
   input->shift_ns = options ? options->shift_ns : 0;
   rk_orphans orphans = {0};
-  rk_status status = RK_OK;
   if (!reader->ignore_spools && strcmp(path, "-") != 0) {
     status = rk_orphans_read(&orphans, path, reader->spool_directory);
   }
@@ -242,7 +248,7 @@ rk_status rk_reader_add(rk_reader *reader, const char *path, const rk_input_opti
     free(input);
   } else {
     input->path = strcmp(path, "-") != 0 ? keep_text(reader, path) : NULL;
-    status = add_source(reader, input, path, &orphans, error);
+    status = rk_reader_add_source(reader, input, path, &orphans, error);
   }
   rk_orphans_free(&orphans);
   return status;
@@ -262,7 +268,7 @@ rk_status rk_reader_add_memory(rk_reader *reader, const char *name, const void *
     free(input);
     return status;
   }
-  return add_source(reader, input, name, NULL, error);
+  return rk_reader_add_source(reader, input, name, NULL, error);
 }
 
 rk_status rk_reader_select(rk_reader *reader, const rk_reader_options *options)

@@ -25,8 +25,10 @@ typedef struct rk_input {
   const char *path;      /* of the file itself, which may grow; NULL: standard input, memory, unpacked */
   bool has_told_tail;    /* what is left at told_tail was told as a loss */
   uint64_t told_tail;
-  bool replaced;      /* its path is another file's by now */
-  rk_input_info info; /* of the caller's inputs, as rk_reader_inputs lends it */
+  bool replaced;        /* its path is another file's by now */
+  bool unpacked;        /* the source is a temporary file, and: */
+  uint64_t stored_size; /* of what it was unpacked from */
+  rk_input_info info;   /* of the caller's inputs, as rk_reader_inputs lends it */
 } rk_input;
 
 /* Where a sound End with its stream footer stands. */
@@ -88,6 +90,8 @@ typedef struct rk_filters {
 } rk_filters;
 
 typedef struct rk_timeline_state rk_timeline_state;
+
+struct rk_orphans;
 
 struct rk_reader {
   rk_names names;
@@ -182,6 +186,11 @@ static inline uint64_t rk_entry_recording(const rk_reader *reader, const rk_entr
 {
   return rk_entry_place(reader, entry)->recording_hash;
 }
+
+/* reader.c */
+/* Adds an opened source, whose spools were read to *orphans unless that is NULL; takes it over whatever happens. */
+rk_status rk_reader_add_source(rk_reader *reader, rk_input *input, const char *name, struct rk_orphans *orphans,
+                               rk_error *error);
 
 /* index.c */
 /* The place of that store and hashes; makes it. NULL when memory is short. */

@@ -1,5 +1,4 @@
-/* Random access to an input: a regular file, standard input or a pipe (copied to an unlinked temporary file), memory.
- */
+/* Random access to an input: a regular file or memory. */
 #include "reader/source.h"
 
 #include <errno.h>
@@ -12,156 +11,38 @@
 #include "format/bytes.h"
 #include "format/error.h"
 
-#define COPY_SIZE ((size_t)1 << 18)
-
-static ssize_t read_again(int fd, void *out, size_t size)
+rk_status rk_source_open_fd(rk_source *source, int fd, rk_error *error)
 {
-  ssize_t n;
-  do {
-    n = read(fd, out, size);
-  } while (n < 0 && errno == EINTR);
-  return n;
-}
-
-static bool write_all(int fd, const uint8_t *data, size_t size)
-{
-  while (size > 0) {
-    const ssize_t n = write(fd, data, size);
-    if (n < 0 && errno == EINTR) {
-      continue;
-    }
-    if (n <= 0) {
-      errno = n == 0 ? EIO : errno;
-      return false;
-    }
-    data += n;
-    size -= (size_t)n;
-  }
-  return true;
-}
-
-/* A new unlinked file in the directory for temporary files, or -1 with errno. */
-static int temporary_file(void)
-{
-  const char *directory = getenv("TMPDIR");
-  if (!directory || !*directory) {
-    directory = "/tmp";
-  }
-  const int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-  if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)) {
-    return fd;
-  }
-  static const char pattern[] = "/rrdkit-XXXXXX"; /* file systems without O_TMPFILE */
-  const size_t directory_size = strlen(directory);
-  char *path = malloc(directory_size + sizeof pattern);
-  if (!path) {
-    return -1;
-  }
-  memcpy(path, directory, directory_size);
-  memcpy(path + directory_size, pattern, sizeof pattern);
-  const int named = mkostemp(path, O_CLOEXEC);
-  if (named >= 0) {
-    (void)unlink(path);
-  }
-  free(path);
-  return named;
-}
-
-/* Copies all of `fd` to a temporary file; *copy is it. */
-static rk_status spool(int fd, int *copy, rk_error *error)
-{
-  uint8_t *block = malloc(COPY_SIZE);
-  if (!block) {
-    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
-  }
-  *copy = temporary_file();
-  if (*copy < 0) {
-    const int failed = errno;
-    free(block);
-    return rk_fail_errno(error, failed, "cannot make a temporary file");
-  }
-  rk_status status = RK_OK;
-  for (;;) {
-    const ssize_t n = read_again(fd, block, COPY_SIZE);
-    if (n == 0) {
-      break;
-    }
-    if (n < 0) {
-      status = rk_fail_errno(error, errno, "cannot read");
-      break;
-    }
-    if (!write_all(*copy, block, (size_t)n)) {
-      status = rk_fail_errno(error, errno, "cannot write a temporary file");
-      break;
-    }
-  }
-  free(block);
-  if (status) {
-    (void)close(*copy);
-    *copy = -1;
-  }
-  return status;
-}
-
-/* Checks `fd`, copies what is not a regular file, and takes over the descriptor if that succeeds and `owned`. */
-static rk_status adopt(rk_source *source, int fd, bool owned, rk_error *error)
-{
+  *source = (rk_source){.fd = -1};
   struct stat info;
   if (fstat(fd, &info) != 0) {
     return rk_fail_errno(error, errno, "cannot read");
   }
-  if (S_ISDIR(info.st_mode)) {
-    return rk_fail_errno(error, EISDIR, "cannot read");
-  }
-  int use = fd;
   if (!S_ISREG(info.st_mode)) {
-    const rk_status status = spool(fd, &use, error);
-    if (status) {
-      return status;
-    }
-  } else if (!owned) {
-    use = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    if (use < 0) {
-      return rk_fail_errno(error, errno, "cannot read");
-    }
+    return rk_fail_errno(error, S_ISDIR(info.st_mode) ? EISDIR : EINVAL, "cannot read");
+  }
+  if (info.st_size <= 0) {
+    return rk_fail(error, RK_ERR_TRUNCATED, 0, "the input is empty");
   }
   uint8_t *window = malloc(RK_SOURCE_WINDOW);
-  rk_status status = RK_OK;
   if (!window) {
-    status = rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
-  } else if (use != fd && fstat(use, &info) != 0) {
-    status = rk_fail_errno(error, errno, "cannot read");
-  } else if (info.st_size <= 0) {
-    status = rk_fail(error, RK_ERR_TRUNCATED, 0, "the input is empty");
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
   }
-  if (status) {
-    free(window);
-    if (use != fd) {
-      (void)close(use);
-    }
-    return status;
-  }
-  if (owned && use != fd) {
-    (void)close(fd);
-  }
-  *source = (rk_source){.fd = use, .size = (uint64_t)info.st_size, .window = window, .ahead = RK_SOURCE_PEEK_MAX};
+  *source = (rk_source){.fd = fd, .size = (uint64_t)info.st_size, .window = window, .ahead = RK_SOURCE_PEEK_MAX};
   return RK_OK;
 }
 
 rk_status rk_source_open(rk_source *source, const char *path, rk_error *error)
 {
   *source = (rk_source){.fd = -1};
-  if (strcmp(path, "-") == 0) {
-    return adopt(source, STDIN_FILENO, false, error);
-  }
   int fd;
   do {
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    fd = strcmp(path, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
   } while (fd < 0 && errno == EINTR);
   if (fd < 0) {
     return rk_fail_errno(error, errno, "cannot open");
   }
-  const rk_status status = adopt(source, fd, true, error);
+  const rk_status status = rk_source_open_fd(source, fd, error);
   if (status) {
     (void)close(fd);
   }

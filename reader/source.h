@@ -1,5 +1,4 @@
-/* Random access to an input: a regular file, standard input or a pipe (copied to an unlinked temporary file), memory.
- */
+/* Random access to an input: a regular file or memory. */
 #ifndef RK_READER_SOURCE_H
 #define RK_READER_SOURCE_H
 
@@ -24,9 +23,11 @@ typedef struct rk_source {
   int sys_errno;      /* of the last failed read */
 } rk_source;
 
-/* Opens the file at `path`, "-" is standard input. RK_ERR_IO with errno (a directory: EISDIR), RK_ERR_TRUNCATED when
- * there is not one byte, RK_ERR_NO_MEMORY. */
+/* Opens the regular file at `path` ("-": standard input, if it is one). RK_ERR_IO with errno (a directory: EISDIR,
+ * something else: EINVAL), RK_ERR_TRUNCATED when there is not one byte, RK_ERR_NO_MEMORY. */
 rk_status rk_source_open(rk_source *source, const char *path, rk_error *error);
+/* The same of an open regular file, which is taken over if that succeeds. */
+rk_status rk_source_open_fd(rk_source *source, int fd, rk_error *error);
 /* The caller keeps `data` until rk_source_close. RK_ERR_TRUNCATED when size is 0. */
 rk_status rk_source_open_memory(rk_source *source, const void *data, size_t size, rk_error *error);
 void rk_source_close(rk_source *source);
