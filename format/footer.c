@@ -65,7 +65,7 @@ static RK_FAR bool copy_text(rk_manifest *manifest, const char *text, const char
 }
 
 /* Room for a new record is made before its number is given, so that table and array never disagree. */
-static rk_status number_component(rk_manifest *manifest, const rk_chunk_component *component, size_t *number)
+static rk_status number_component(rk_manifest *manifest, const rk_summary_component *component, size_t *number)
 {
   if (!rk_array_grow((void **)&manifest->components, &manifest->component_capacity,
                      manifest->component_numbering.count + 1, sizeof *manifest->components)) {
@@ -101,7 +101,7 @@ static rk_status number_component(rk_manifest *manifest, const rk_chunk_componen
   return status;
 }
 
-static rk_status number_timeline(rk_manifest *manifest, const rk_chunk_timeline *timeline, size_t *number)
+static rk_status number_timeline(rk_manifest *manifest, const rk_summary_timeline *timeline, size_t *number)
 {
   if (!rk_array_grow((void **)&manifest->timelines, &manifest->timeline_capacity,
                      manifest->timeline_numbering.count + 1, sizeof *manifest->timelines)) {
@@ -175,8 +175,8 @@ static void append_column_name(rk_buffer *out, const char *entity_path, const ch
   rk_buffer_append(out, component, strlen(component) + 1);
 }
 
-static rk_status note_column(rk_manifest *manifest, const rk_chunk *chunk, const rk_chunk_component *component,
-                             size_t component_number)
+static rk_status note_column(rk_manifest *manifest, const rk_chunk_summary *chunk,
+                             const rk_summary_component *component, size_t component_number)
 {
   if (!rk_array_grow((void **)&manifest->columns, &manifest->column_capacity, manifest->column_numbering.count + 1,
                      sizeof *manifest->columns)) {
@@ -189,16 +189,15 @@ static rk_status note_column(rk_manifest *manifest, const rk_chunk *chunk, const
     return RK_ERR_NO_MEMORY;
   }
   const bool is_static = chunk->timeline_count == 0;
-  const bool is_empty = lists_empty(component->lists);
   rk_status status = RK_OK;
   const size_t known = rk_numbering_find(&manifest->column_numbering, name.data, name.size - 1);
   if (known != RK_NUMBERING_NONE) {
     manifest->columns[known].is_static |= is_static;
-    manifest->columns[known].is_empty &= is_empty;
+    manifest->columns[known].is_empty &= component->is_empty;
   } else {
     manifest_column record = {.component = (uint32_t)component_number,
                               .is_static = is_static,
-                              .is_empty = is_empty,
+                              .is_empty = component->is_empty,
                               .item = rk_field_copy(&manifest->arena, component->item)};
     size_t number;
     bool added;
@@ -217,32 +216,80 @@ static rk_status note_column(rk_manifest *manifest, const rk_chunk *chunk, const
 }
 
 /* Range of a timeline over the rows in which `lists` (NULL: any) is present. */
-static index_cell range_of(uint32_t chunk_number, const rk_chunk *chunk, const rk_chunk_timeline *timeline,
-                           const struct ArrowArray *lists)
+static rk_chunk_range range_of(const rk_chunk *chunk, const rk_chunk_timeline *timeline, const struct ArrowArray *lists)
 {
-  index_cell cell = {.chunk = chunk_number, .start = INT64_MAX, .end = INT64_MIN};
+  rk_chunk_range range = {.start = INT64_MAX, .end = INT64_MIN};
   for (int64_t row = 0; row < chunk->row_count; row++) {
     if (lists != NULL && !list_present(lists, row)) {
       continue;
     }
     const int64_t value = timeline->values[row];
-    cell.start = value < cell.start ? value : cell.start;
-    cell.end = value > cell.end ? value : cell.end;
-    cell.row_count++;
+    range.start = value < range.start ? value : range.start;
+    range.end = value > range.end ? value : range.end;
+    range.row_count++;
   }
-  cell.has_range = cell.row_count > 0;
-  return cell;
+  range.has_range = range.row_count > 0;
+  return range;
 }
 
-rk_status rk_manifest_add(rk_manifest *manifest, const rk_chunk *chunk, uint64_t byte_offset, uint64_t byte_size,
-                          uint64_t uncompressed_size)
+rk_status rk_chunk_summarise(rk_arena *arena, const rk_chunk *chunk, rk_chunk_summary *summary)
+{
+  rk_summary_timeline *timelines = rk_arena_array(arena, chunk->timeline_count + 1, sizeof *timelines);
+  rk_summary_component *components = rk_arena_array(arena, chunk->component_count + 1, sizeof *components);
+  if (timelines == NULL || components == NULL) {
+    return RK_ERR_NO_MEMORY;
+  }
+  for (size_t i = 0; i < chunk->timeline_count; i++) {
+    const rk_chunk_timeline *timeline = &chunk->timelines[i];
+    timelines[i] =
+        (rk_summary_timeline){.name = timeline->name, .kind = timeline->kind, .range = range_of(chunk, timeline, NULL)};
+  }
+  for (size_t c = 0; c < chunk->component_count; c++) {
+    const rk_chunk_component *component = &chunk->components[c];
+    rk_chunk_range *ranges = rk_arena_array(arena, chunk->timeline_count + 1, sizeof *ranges);
+    const rk_field *item = rk_field_copy(arena, component->item);
+    if (ranges == NULL || item == NULL) {
+      return RK_ERR_NO_MEMORY;
+    }
+    for (size_t i = 0; i < chunk->timeline_count; i++) {
+      ranges[i] = component->lists->buffers[0] == NULL ? timelines[i].range
+                                                       : range_of(chunk, &chunk->timelines[i], component->lists);
+    }
+    components[c] = (rk_summary_component){.name = component->name,
+                                           .archetype = component->archetype,
+                                           .component_type = component->component_type,
+                                           .item = item,
+                                           .is_empty = lists_empty(component->lists),
+                                           .ranges = ranges};
+  }
+  *summary = (rk_chunk_summary){.id = chunk->id,
+                                .entity_path = chunk->entity_path,
+                                .row_count = (uint64_t)chunk->row_count,
+                                .timeline_count = chunk->timeline_count,
+                                .component_count = chunk->component_count,
+                                .timelines = timelines,
+                                .components = components};
+  return RK_OK;
+}
+
+static index_cell cell_of(uint32_t chunk_number, const rk_chunk_range *range)
+{
+  return (index_cell){.chunk = chunk_number,
+                      .has_range = range->has_range,
+                      .start = range->start,
+                      .end = range->end,
+                      .row_count = range->row_count};
+}
+
+rk_status rk_manifest_add_summary(rk_manifest *manifest, const rk_chunk_summary *chunk, uint64_t byte_offset,
+                                  uint64_t byte_size, uint64_t uncompressed_size)
 {
   if (manifest->chunk_count >= UINT32_MAX) {
     return RK_ERR_LIMIT;
   }
   manifest_chunk record = {.id = chunk->id,
                            .is_static = chunk->timeline_count == 0,
-                           .row_count = (uint64_t)chunk->row_count,
+                           .row_count = chunk->row_count,
                            .byte_offset = byte_offset,
                            .byte_size = byte_size,
                            .uncompressed_size = uncompressed_size};
@@ -261,13 +308,13 @@ rk_status rk_manifest_add(rk_manifest *manifest, const rk_chunk *chunk, uint64_t
   rk_status status = RK_OK;
   for (size_t i = 0; i < chunk->timeline_count && status == RK_OK; i++) {
     status = number_timeline(manifest, &chunk->timelines[i], &timeline_numbers[i]);
-    if (status == RK_OK && !add_cell(&manifest->timelines[timeline_numbers[i]].range,
-                                     range_of(chunk_number, chunk, &chunk->timelines[i], NULL))) {
+    if (status == RK_OK &&
+        !add_cell(&manifest->timelines[timeline_numbers[i]].range, cell_of(chunk_number, &chunk->timelines[i].range))) {
       status = RK_ERR_NO_MEMORY;
     }
   }
   for (size_t c = 0; c < chunk->component_count && status == RK_OK; c++) {
-    const rk_chunk_component *component = &chunk->components[c];
+    const rk_summary_component *component = &chunk->components[c];
     size_t number = 0;
     status = number_component(manifest, component, &number);
     if (status == RK_OK) {
@@ -280,8 +327,7 @@ rk_status rk_manifest_add(rk_manifest *manifest, const rk_chunk *chunk, uint64_t
     for (size_t i = 0; i < chunk->timeline_count && status == RK_OK; i++) {
       size_t pair;
       status = number_pair(manifest, timeline_numbers[i], number, &pair);
-      if (status == RK_OK && !add_cell(&manifest->pairs[pair].range,
-                                       range_of(chunk_number, chunk, &chunk->timelines[i], component->lists))) {
+      if (status == RK_OK && !add_cell(&manifest->pairs[pair].range, cell_of(chunk_number, &component->ranges[i]))) {
         status = RK_ERR_NO_MEMORY;
       }
     }
@@ -290,5 +336,17 @@ rk_status rk_manifest_add(rk_manifest *manifest, const rk_chunk *chunk, uint64_t
   if (status == RK_OK) {
     manifest->chunks[manifest->chunk_count++] = record;
   }
+  return status;
+}
+
+rk_status rk_manifest_add(rk_manifest *manifest, const rk_chunk *chunk, uint64_t byte_offset, uint64_t byte_size,
+                          uint64_t uncompressed_size)
+{
+  rk_arena arena = {0};
+  rk_chunk_summary summary;
+  rk_status status = rk_chunk_summarise(&arena, chunk, &summary);
+  status =
+      status == RK_OK ? rk_manifest_add_summary(manifest, &summary, byte_offset, byte_size, uncompressed_size) : status;
+  rk_arena_free(&arena);
   return status;
 }

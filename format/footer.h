@@ -15,6 +15,37 @@ rk_status rk_manifest_add(rk_manifest *manifest, const rk_chunk *chunk, uint64_t
                           uint64_t uncompressed_size);
 void rk_manifest_free(rk_manifest *manifest);
 
+/* The same in two steps: what a manifest wants to know of a chunk, found on any thread, ... */
+typedef struct rk_chunk_range {
+  bool has_range; /* false: no row */
+  int64_t start, end;
+  uint64_t row_count;
+} rk_chunk_range;
+typedef struct rk_summary_component {
+  const char *name, *archetype, *component_type;
+  const rk_field *item;
+  bool is_empty;                /* no instance in any row */
+  const rk_chunk_range *ranges; /* [timeline_count]: over the rows that have it */
+} rk_summary_component;
+typedef struct rk_summary_timeline {
+  const char *name;
+  rk_timeline_kind kind;
+  rk_chunk_range range;
+} rk_summary_timeline;
+typedef struct rk_chunk_summary {
+  rk_tuid id;
+  const char *entity_path;
+  uint64_t row_count;
+  size_t timeline_count, component_count;
+  const rk_summary_timeline *timelines;
+  const rk_summary_component *components;
+} rk_chunk_summary;
+/* In `arena`; texts are the chunk's own. RK_ERR_NO_MEMORY. */
+rk_status rk_chunk_summarise(rk_arena *arena, const rk_chunk *chunk, rk_chunk_summary *summary);
+/* ... and noting it. */
+rk_status rk_manifest_add_summary(rk_manifest *manifest, const rk_chunk_summary *summary, uint64_t byte_offset,
+                                  uint64_t byte_size, uint64_t uncompressed_size);
+
 /* Appends the whole End frame and the 32-byte stream footer for a stream that starts at file offset 0; out's first byte
  * will be at `file_offset`. */
 rk_status rk_footer_encode(rk_buffer *out, rk_manifest *const *manifests, size_t manifest_count, uint64_t file_offset);
