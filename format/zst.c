@@ -32,17 +32,17 @@ static bool is_zero(const uint8_t *bytes, size_t size)
   return size == 0 || (bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0);
 }
 
-rk_status rk_unit_head_decode(const uint8_t head[RK_UNIT_HEAD_SIZE], rk_unit *unit)
+rk_status rk_unit_head_decode(const uint8_t head[RK_UNIT_HEAD_SIZE], rk_zst_unit *unit)
 {
   if (memcmp(head, lead_magic, sizeof lead_magic) != 0 || memcmp(head + 8, unit_magic, sizeof unit_magic) != 0) {
     return RK_END;
   }
   const uint16_t version = rk_load_u16(head + 16);
-  *unit = (rk_unit){.flags = rk_load_u16(head + 18),
-                    .frame_count = rk_load_u32(head + 20),
-                    .size = rk_load_u64(head + 24),
-                    .plain_size = rk_load_u64(head + 32),
-                    .zstd_size = rk_load_u64(head + 40)};
+  *unit = (rk_zst_unit){.flags = rk_load_u16(head + 18),
+                        .frame_count = rk_load_u32(head + 20),
+                        .size = rk_load_u64(head + 24),
+                        .plain_size = rk_load_u64(head + 32),
+                        .zstd_size = rk_load_u64(head + 40)};
   const uint64_t lead_size = (uint64_t)rk_load_u32(head + 4) + 8;
   if (version > RK_UNIT_VERSION) {
     return unit->size < RK_UNIT_MIN ? RK_ERR_CORRUPT : RK_ERR_UNSUPPORTED;
@@ -74,7 +74,7 @@ static uint64_t around(uint16_t flags)
          ((flags & RK_UNIT_STREAM_FOOTER) != 0 ? RK_STREAM_FOOTER_SIZE : 0U);
 }
 
-bool rk_unit_lead_check(const uint8_t *lead, const rk_unit *unit)
+bool rk_unit_lead_check(const uint8_t *lead, const rk_zst_unit *unit)
 {
   if (rk_load_u64(lead + unit->lead_size - HASH_SIZE) != XXH3_64bits(lead, unit->lead_size - HASH_SIZE)) {
     return false;
@@ -163,10 +163,10 @@ void rk_unit_filler(rk_buffer *out, uint64_t recording_hash, size_t size)
 }
 
 /* Walks a record: what it is made of, and, where `entries` is not NULL, its frames' entries. False: no record. */
-static bool walk_record(const uint8_t *record, size_t size, rk_unit *unit, uint8_t *entries, rk_seal *common)
+static bool walk_record(const uint8_t *record, size_t size, rk_zst_unit *unit, uint8_t *entries, rk_seal *common)
 {
   size_t at = 0;
-  *unit = (rk_unit){.plain_size = size};
+  *unit = (rk_zst_unit){.plain_size = size};
   if (size >= RK_STREAM_HEADER_SIZE && memcmp(record, rk_stream_header_bytes, 4) == 0) {
     unit->flags = RK_UNIT_STREAM_HEADER;
     at = RK_STREAM_HEADER_SIZE;
@@ -210,7 +210,7 @@ static bool walk_record(const uint8_t *record, size_t size, rk_unit *unit, uint8
 rk_status rk_unit_wrap(rk_buffer *out, struct ZSTD_CCtx_s *context, uint64_t recording_hash, const void *record,
                        size_t size, size_t *begin)
 {
-  rk_unit unit;
+  rk_zst_unit unit;
   if (size > RK_UNIT_PLAIN_MAX) {
     return RK_ERR_LIMIT;
   }
@@ -255,7 +255,7 @@ rk_status rk_unit_wrap(rk_buffer *out, struct ZSTD_CCtx_s *context, uint64_t rec
 /* ---- Reading ---- */
 
 /* Whether the lead tells of this record. */
-static bool agrees(const uint8_t *lead, const rk_unit *unit, const uint8_t *record)
+static bool agrees(const uint8_t *lead, const rk_zst_unit *unit, const uint8_t *record)
 {
   const uint8_t *end = record + unit->plain_size;
   if ((unit->flags & RK_UNIT_STREAM_HEADER) != 0) {
@@ -282,7 +282,7 @@ static bool agrees(const uint8_t *lead, const rk_unit *unit, const uint8_t *reco
 
 rk_status rk_unit_unwrap(rk_buffer *out, struct ZSTD_DCtx_s *context, const uint8_t *bytes, size_t size)
 {
-  rk_unit unit;
+  rk_zst_unit unit;
   if (size < RK_UNIT_MIN) {
     return RK_ERR_CORRUPT;
   }

@@ -21,7 +21,7 @@ struct ZSTD_DCtx_s;
 enum { RK_UNIT_STREAM_HEADER = 1, RK_UNIT_STREAM_FOOTER = 2 }; /* flags of the lead: the record begins, ends with it */
 
 /* What the fixed beginning tells. */
-typedef struct rk_unit {
+typedef struct rk_zst_unit {
   uint16_t flags;
   uint32_t frame_count;
   size_t lead_size;     /* of the whole leading frame */
@@ -29,7 +29,7 @@ typedef struct rk_unit {
   uint64_t plain_size;  /* of the record; 0: a filler */
   uint64_t zstd_offset; /* within the unit: lead_size */
   uint64_t zstd_size;
-} rk_unit;
+} rk_zst_unit;
 
 /* Layout of the lead, little-endian: 0 skippable magic 5D 2A 4D 18 | 4 u32 its size less 8 | 8 magic 89 "RKUNIT" 0A |
  * 16 u16 version | 18 u16 flags | 20 u32 frame_count | 24 u64 unit size | 32 u64 plain_size | 40 u64 zstd_size | 48 12
@@ -39,9 +39,9 @@ extern const uint8_t rk_unit_seal_magic[RK_SEAL_MAGIC_SIZE]; /* 5E 2A 4D 18 78 0
 
 /* Reads the fixed beginning. RK_END: no unit begins here. RK_ERR_UNSUPPORTED: newer version; its size, in unit->size,
  * is where it always is. RK_ERR_CORRUPT: its numbers do not agree with each other. */
-rk_status rk_unit_head_decode(const uint8_t head[RK_UNIT_HEAD_SIZE], rk_unit *unit);
+rk_status rk_unit_head_decode(const uint8_t head[RK_UNIT_HEAD_SIZE], rk_zst_unit *unit);
 /* `lead` has the lead_size bytes of `unit`: its hash is right and its frames make up the record. */
-bool rk_unit_lead_check(const uint8_t *lead, const rk_unit *unit);
+bool rk_unit_lead_check(const uint8_t *lead, const rk_zst_unit *unit);
 /* Frame `index` of a lead that was checked. RK_END: it has no seal. Else as rk_seal_decode. */
 rk_status rk_unit_frame(const uint8_t *lead, uint32_t index, rk_frame_header *header, rk_seal *seal);
 /* The seal of a unit, as rk_seal_decode: frame_size is the unit's, uncompressed_size the record's. */

@@ -5,11 +5,13 @@
 
 #include "format/error.h"
 #include "reader/index.h"
+#include "reader/source_zst.h"
 
 #define INFO_MAX ((uint64_t)16 << 20) /* a SetStoreInfo or activation frame */
 
-void rk_reader_lose(rk_reader *reader, const rk_input *input, uint64_t offset, uint64_t length, rk_status status,
-                    const char *reason, uint32_t writer)
+/* [offset, offset + length) of the file. */
+static void lose(rk_reader *reader, const rk_input *input, uint64_t offset, uint64_t length, rk_status status,
+                 const char *reason, uint32_t writer)
 {
   reader->stats.loss_count++;
   reader->stats.lost_size += length;
@@ -18,6 +20,13 @@ void rk_reader_lose(rk_reader *reader, const rk_input *input, uint64_t offset, u
         .input = input->name, .offset = offset, .length = length, .status = status, .reason = reason, .writer = writer};
     reader->on_loss(reader->context, &loss);
   }
+}
+
+void rk_reader_lose(rk_reader *reader, const rk_input *input, uint64_t offset, uint64_t length, rk_status status,
+                    const char *reason, uint32_t writer)
+{
+  rk_source_place(&input->source, &offset, &length);
+  lose(reader, input, offset, length, status, reason, writer);
 }
 
 /* ---- The walk ---- */
@@ -213,47 +222,102 @@ static bool on_mark(void *context, rk_frame_kind kind, uint64_t offset, uint64_t
   return place != NULL;
 }
 
-static bool on_loss(void *context, uint64_t offset, uint64_t length, rk_status status, const char *reason)
+/* At `offset` of the source, [in_file, in_file + length) of the file. */
+static bool note_loss(indexing *ix, uint64_t offset, uint64_t in_file, uint64_t length, rk_status status,
+                      const char *reason)
 {
-  indexing *ix = context;
   rk_pending_loss *loss = rk_list_add(&ix->losses, sizeof *loss);
   if (!loss) {
     return false;
   }
-  *loss = (rk_pending_loss){.offset = offset, .length = length, .status = status};
+  *loss = (rk_pending_loss){.offset = offset, .in_file = in_file, .length = length, .status = status};
   loss->reason = rk_names_add(&ix->reader->names, reason, strlen(reason));
   return loss->reason != NULL;
+}
+
+static bool on_loss(void *context, uint64_t offset, uint64_t length, rk_status status, const char *reason)
+{
+  indexing *ix = context;
+  uint64_t in_file = offset;
+  rk_source_place(&ix->input->source, &in_file, &length);
+  return note_loss(ix, offset, in_file, length, status, reason);
 }
 
 static bool on_progress(void *context, uint64_t offset)
 {
   indexing *ix = context;
   const rk_reader *reader = ix->reader;
-  return !reader->on_progress || ix->input->owned || reader->on_progress(reader->context, ix->input->name, offset, ix->input->source.size);
+  return !reader->on_progress || ix->input->owned ||
+         reader->on_progress(reader->context, ix->input->name, offset, ix->input->source.size);
 }
 
 /* What is left at the input's end: somebody writes it, or will heal it, or it is a loss. */
-static bool take_tail(indexing *ix, const rk_scan *scan)
+static bool take_tail(indexing *ix, uint64_t offset, uint64_t in_file, uint64_t length, rk_status status,
+                      const char *reason)
 {
   rk_reader *reader = ix->reader;
   rk_input *input = ix->input;
-  rk_scan_tail tail;
-  reader->stats.pending_size -= input->pending_size;
-  input->pending_size = 0;
-  if (!rk_scan_tail_of(scan, &tail)) {
+  if (input->live && (status == RK_ERR_TRUNCATED || reader->follow)) {
+    input->pending_size = length;
+    reader->stats.pending_size += length;
     return true;
   }
-  if (input->live && (tail.status == RK_ERR_TRUNCATED || reader->follow)) {
-    input->pending_size = tail.length;
-    reader->stats.pending_size += tail.length;
-    return true;
-  }
-  if (input->has_told_tail && input->told_tail == tail.offset) {
+  if (input->has_told_tail && input->told_tail == in_file) {
     return true;
   }
   input->has_told_tail = true;
-  input->told_tail = tail.offset;
-  return on_loss(ix, tail.offset, tail.length, tail.status, tail.reason);
+  input->told_tail = in_file;
+  return note_loss(ix, offset, in_file, length, status, reason);
+}
+
+/* What lies between the units of a Zstandard recording and is none. */
+static bool take_units(indexing *ix)
+{
+  rk_reader *reader = ix->reader;
+  rk_input *input = ix->input;
+  size_t count;
+  const rk_unit_loss *losses = rk_zst_losses(&input->source, &count);
+  const uint64_t fillers = rk_zst_filler_count(&input->source);
+  reader->stats.frame_count += fillers - input->filler_units;
+  reader->stats.filler_count += fillers - input->filler_units;
+  input->filler_units = fillers;
+  for (size_t i = 0; i < count; i++) {
+    const rk_unit_loss *loss = &losses[i];
+    const uint64_t before = loss->plain > 0 ? loss->plain - 1 : 0; /* what comes after it begins at loss->plain */
+    if (loss->offset + loss->length == rk_source_stored_size(&input->source)) {
+      return take_tail(ix, before, loss->offset, loss->length, loss->status, loss->reason);
+    }
+    if (i >= input->told_units) {
+      if (!note_loss(ix, before, loss->offset, loss->length, loss->status, loss->reason)) {
+        return false;
+      }
+      input->told_units = i + 1;
+    }
+  }
+  return true;
+}
+
+static int compare_losses(const void *left, const void *right)
+{
+  const rk_pending_loss *a = left, *b = right;
+  return a->in_file < b->in_file ? -1 : a->in_file > b->in_file;
+}
+
+static bool take_losses(indexing *ix, const rk_scan *scan)
+{
+  rk_scan_tail tail;
+  ix->reader->stats.pending_size -= ix->input->pending_size;
+  ix->input->pending_size = 0;
+  if (ix->input->source.zst) {
+    const bool ok = take_units(ix) &&
+                    (!rk_scan_tail_of(scan, &tail) || on_loss(ix, tail.offset, tail.length, tail.status, tail.reason));
+    if (ok && ix->losses.count > 1) {
+      qsort(ix->losses.items, ix->losses.count, sizeof(rk_pending_loss), compare_losses);
+    }
+    return ok;
+  }
+  return !rk_scan_tail_of(scan, &tail) ||
+         take_tail(ix, tail.offset, tail.offset, tail.length, tail.status, tail.reason);
 }
 
 static rk_status walk(indexing *ix, rk_scan *scan, rk_error *error)
@@ -267,14 +331,13 @@ static rk_status walk(indexing *ix, rk_scan *scan, rk_error *error)
   rk_source_advise(&input->source, false);
   if (status == RK_OK) {
     input->live = rk_source_live(&input->source);
-    if (!take_tail(ix, scan) || !rk_index_attribute(reader, ix->first_entry, &ix->losses)) {
+    if (!take_losses(ix, scan) || !rk_index_attribute(reader, ix->first_entry, &ix->losses)) {
       status = rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
     }
   }
   const rk_pending_loss *losses = ix->losses.items;
   for (size_t i = 0; status == RK_OK && i < ix->losses.count; i++) {
-    rk_reader_lose(reader, input, losses[i].offset, losses[i].length, losses[i].status, losses[i].reason,
-                   losses[i].writer);
+    lose(reader, input, losses[i].in_file, losses[i].length, losses[i].status, losses[i].reason, losses[i].writer);
   }
   free(ix->losses.items);
   return status;
@@ -328,7 +391,7 @@ static void cut_short(rk_reader *reader, rk_input *input)
 static void look_for_another(rk_reader *reader, rk_input *input)
 {
   struct stat named, own;
-  if (!input->replaced && stat(input->path, &named) == 0 && fstat(input->source.fd, &own) == 0 &&
+  if (!input->replaced && stat(input->path, &named) == 0 && fstat(rk_source_descriptor(&input->source), &own) == 0 &&
       (named.st_dev != own.st_dev || named.st_ino != own.st_ino)) {
     input->replaced = true;
     rk_reader_lose(reader, input, input->source.size, 0, RK_ERR_IO,

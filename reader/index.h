@@ -18,7 +18,8 @@ void rk_index_note_info(rk_store_entry *store, const rk_store_info *info);
 
 /* A loss that waits for the end of the walk, when the writer may be known. */
 typedef struct rk_pending_loss {
-  uint64_t offset, length;
+  uint64_t offset;          /* in the source */
+  uint64_t in_file, length; /* in the file */
   rk_status status;
   uint32_t writer;
   const char *reason; /* interned */

@@ -9,6 +9,7 @@
 #include "reader/archive.h"
 #include "reader/orphan.h"
 #include "reader/reader_state.h"
+#include "reader/source_zst.h"
 
 #define MEMORY_DEFAULT ((uint64_t)256 << 20)
 #define MEMORY_MIN     ((uint64_t)16 << 20)
@@ -159,8 +160,8 @@ static bool describe_input(rk_reader *reader, rk_input *input, size_t first_entr
   rk_input_info *info = &input->info;
   *info = (rk_input_info){.name = input->name,
                           .size = input->source.size,
-                          .stored_size = input->unpacked ? input->stored_size : input->source.size,
-                          .compressed = input->unpacked,
+                          .stored_size = input->unpacked ? input->stored_size : rk_source_stored_size(&input->source),
+                          .compressed = input->unpacked || input->source.zst,
                           .live = input->live,
                           .finished = input->finished,
                           .shift_ns = input->shift_ns,

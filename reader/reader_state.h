@@ -25,10 +25,12 @@ typedef struct rk_input {
   const char *path;      /* of the file itself, which may grow; NULL: standard input, memory, unpacked */
   bool has_told_tail;    /* what is left at told_tail was told as a loss */
   uint64_t told_tail;
-  bool replaced;        /* its path is another file's by now */
-  bool unpacked;        /* the source is a temporary file, and: */
-  uint64_t stored_size; /* of what it was unpacked from */
-  rk_input_info info;   /* of the caller's inputs, as rk_reader_inputs lends it */
+  size_t told_units;     /* losses between the units of a Zstandard recording that were told */
+  uint64_t filler_units; /* counted */
+  bool replaced;         /* its path is another file's by now */
+  bool unpacked;         /* the source is a temporary file, and: */
+  uint64_t stored_size;  /* of what it was unpacked from */
+  rk_input_info info;    /* of the caller's inputs, as rk_reader_inputs lends it */
 } rk_input;
 
 /* Where a sound End with its stream footer stands. */

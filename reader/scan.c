@@ -285,8 +285,14 @@ static rk_status end_frame(rk_scan *scan, uint64_t size)
     return status == RK_ERR_TRUNCATED ? recover(scan, damaged(RK_ERR_TRUNCATED, "the input shrank")) : status;
   }
   rk_stream_footer footer;
-  if (seal_like || !rk_stream_footer_decode(bytes, &footer) || footer.payload_size != size ||
-      footer.payload_offset != payload - scan->stream_offset) {
+  const bool is_footer = !seal_like && rk_stream_footer_decode(bytes, &footer) && footer.payload_size == size;
+  const bool in_place = is_footer && footer.payload_offset == payload - scan->stream_offset;
+  if (is_footer && !in_place && scan->source->zst) { /* units before it are lost: its offsets mean nothing */
+    return note_end(scan, end + RK_STREAM_FOOTER_SIZE - scan->offset)
+               ? mark(scan, RK_FRAME_END, end + RK_STREAM_FOOTER_SIZE - scan->offset, NULL)
+               : RK_ERR_IO;
+  }
+  if (!in_place) {
     bool yes;
     status = plausible(scan, end, &yes);
     if (status) {
@@ -439,6 +445,10 @@ static rk_status first_header(rk_scan *scan, rk_error *error)
   status = rk_stream_header_decode(header_bytes, &header, &failed);
   if (status == RK_OK) {
     begin_stream(scan, 0);
+    return RK_OK;
+  }
+  if (scan->source->zst) { /* the unit that held it is lost; the first one found begins with a frame */
+    scan->sealed = true;
     return RK_OK;
   }
   rk_resync_kind kind;

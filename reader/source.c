@@ -10,6 +10,19 @@
 
 #include "format/bytes.h"
 #include "format/error.h"
+#include "reader/source_zst.h"
+
+/* Takes units for what they hold. On failure the descriptor is the caller's again. */
+static rk_status look_into(rk_source *source, rk_error *error)
+{
+  const rk_status status = rk_zst_attach(source, false, error);
+  if (status == RK_OK || status == RK_END) {
+    return RK_OK;
+  }
+  free(source->window);
+  *source = (rk_source){.fd = -1};
+  return status;
+}
 
 rk_status rk_source_open_fd(rk_source *source, int fd, rk_error *error)
 {
@@ -29,7 +42,7 @@ rk_status rk_source_open_fd(rk_source *source, int fd, rk_error *error)
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
   }
   *source = (rk_source){.fd = fd, .size = (uint64_t)info.st_size, .window = window, .ahead = RK_SOURCE_PEEK_MAX};
-  return RK_OK;
+  return look_into(source, error);
 }
 
 rk_status rk_source_open(rk_source *source, const char *path, rk_error *error)
@@ -57,11 +70,12 @@ rk_status rk_source_open_memory(rk_source *source, const void *data, size_t size
   }
   source->memory = data;
   source->size = size;
-  return RK_OK;
+  return look_into(source, error);
 }
 
 void rk_source_close(rk_source *source)
 {
+  rk_zst_detach(source);
   if (source->fd >= 0) {
     (void)close(source->fd);
   }
@@ -71,6 +85,9 @@ void rk_source_close(rk_source *source)
 
 bool rk_source_live(const rk_source *source)
 {
+  if (source->zst) {
+    return rk_source_live(rk_zst_raw(source));
+  }
   struct stat info;
   if (source->fd < 0 || fstat(source->fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     return false;
@@ -82,6 +99,9 @@ bool rk_source_live(const rk_source *source)
 
 rk_status rk_source_refresh(rk_source *source)
 {
+  if (source->zst) {
+    return rk_zst_grow(source);
+  }
   struct stat info;
   if (source->fd < 0) {
     return RK_OK;
@@ -106,6 +126,9 @@ rk_status rk_source_read(rk_source *source, uint64_t offset, void *out, size_t s
 {
   if (!rk_range_ok(offset, size, source->size)) {
     return RK_ERR_TRUNCATED;
+  }
+  if (source->zst) {
+    return rk_zst_read(source, offset, out, size);
   }
   if (source->fd < 0) {
     if (size > 0) {
@@ -138,6 +161,9 @@ rk_status rk_source_peek(rk_source *source, uint64_t offset, size_t size, const 
 {
   if (!rk_range_ok(offset, size, source->size)) {
     return RK_ERR_TRUNCATED;
+  }
+  if (source->zst) {
+    return rk_zst_peek(source, offset, size, data);
   }
   if (source->fd < 0) {
     *data = source->memory + offset;

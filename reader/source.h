@@ -11,10 +11,13 @@
 #define RK_SOURCE_PEEK_MAX ((size_t)16384)
 #define RK_SOURCE_WINDOW   ((size_t)65536)
 
+typedef struct rk_zst rk_zst;
+
 typedef struct rk_source {
   uint64_t size; /* as it was when opened */
-  int fd;        /* -1: memory */
+  int fd;        /* -1: memory, or a Zstandard recording */
   const uint8_t *memory;
+  rk_zst *zst;     /* a Zstandard recording, as its plain stream (source_zst.h); else NULL */
   uint8_t *window; /* [RK_SOURCE_WINDOW], files only */
   uint64_t window_offset;
   size_t window_size;
@@ -24,7 +27,8 @@ typedef struct rk_source {
 } rk_source;
 
 /* Opens the regular file at `path` ("-": standard input, if it is one). RK_ERR_IO with errno (a directory: EISDIR,
- * something else: EINVAL), RK_ERR_TRUNCATED when there is not one byte, RK_ERR_NO_MEMORY. */
+ * something else: EINVAL), RK_ERR_TRUNCATED when there is not one byte, RK_ERR_NO_MEMORY. A
+ * Zstandard recording is read as its plain stream. */
 rk_status rk_source_open(rk_source *source, const char *path, rk_error *error);
 /* The same of an open regular file, which is taken over if that succeeds. */
 rk_status rk_source_open_fd(rk_source *source, int fd, rk_error *error);

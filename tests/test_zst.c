@@ -84,7 +84,7 @@ static void round_trips(void **state)
     }
     for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
       packed p = pack(&record, levels[i]);
-      rk_unit unit;
+      rk_zst_unit unit;
       rk_seal seal;
       assert_int_equal(p.size % RK_FRAME_ALIGNMENT, 0);
       assert_int_equal(rk_unit_head_decode(p.unit, &unit), RK_OK);
@@ -195,7 +195,7 @@ static void flipped_and_repaired(void **state)
   rk_buffer record = {0}, back = {0};
   make_record(&record, true);
   packed p = pack(&record, 1);
-  rk_unit unit;
+  rk_zst_unit unit;
   assert_int_equal(rk_unit_head_decode(p.unit, &unit), RK_OK);
   for (size_t bit = 0; bit < 8 * (unit.lead_size - 8); bit++) {
     p.unit[bit / 8] ^= (uint8_t)(1u << bit % 8);
@@ -221,7 +221,7 @@ static void claims(void **state)
   rk_buffer record = {0}, back = {0};
   make_record(&record, true);
   packed p = pack(&record, 1);
-  rk_unit unit;
+  rk_zst_unit unit;
   assert_int_equal(rk_unit_head_decode(p.unit, &unit), RK_OK);
   const uint64_t plain = rk_load_u64(p.unit + 32);
   static const uint64_t lies[] = {0, 1, 1ull << 31, (1ull << 31) + (2 << 20), 1ull << 32, UINT64_MAX};
@@ -244,7 +244,7 @@ static void fillers(void **state)
   (void)state;
   for (size_t size = RK_UNIT_MIN; size < RK_UNIT_MIN + 300; size++) {
     rk_buffer out = {0}, back = {0};
-    rk_unit unit;
+    rk_zst_unit unit;
     rk_seal seal;
     rk_unit_filler(&out, 5, size);
     assert_int_equal(out.size, size);
