@@ -318,6 +318,11 @@ const rk_store *rk_merge_chunk_store(const rk_merge_chunk *chunk)
   return chunk->store;
 }
 
+int64_t rk_merge_chunk_first_key(const rk_merge_chunk *chunk)
+{
+  return chunk->first_key;
+}
+
 int rk_merge_chunk_compare(const rk_merge_chunk *a, const rk_merge_chunk *b)
 {
   if (a->first_key != b->first_key) {

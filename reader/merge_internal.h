@@ -29,6 +29,7 @@ rk_status rk_merge_chunk_append(rk_merge_chunk *chunk, const rk_row_ref *ref);
 uint32_t rk_merge_chunk_rows(const rk_merge_chunk *chunk);
 uint64_t rk_merge_chunk_size(const rk_merge_chunk *chunk);
 const rk_store *rk_merge_chunk_store(const rk_merge_chunk *chunk);
+int64_t rk_merge_chunk_first_key(const rk_merge_chunk *chunk); /* of its first row; it has one */
 /* By first row (key, row id), then store, entity and timelines. */
 int rk_merge_chunk_compare(const rk_merge_chunk *a, const rk_merge_chunk *b);
 

@@ -24,6 +24,9 @@ struct rk_stream {
   rk_row_ref row; /* read and not yet taken */
   bool has_row;
   rk_buffer key, payload, packed, out;
+  rk_arena arena; /* of the batch's frames */
+  rk_stream_frame *frames;
+  size_t frame_count, frame_capacity;
 };
 
 rk_status rk_stream_open(rk_reader *reader, const rk_stream_options *options, rk_stream **stream, rk_error *error)
@@ -57,6 +60,8 @@ void rk_stream_free(rk_stream *stream)
   }
   free(stream->chunks);
   free(stream->used);
+  free(stream->frames);
+  rk_arena_free(&stream->arena);
   rk_numbering_free(&stream->places);
   rk_buffer_free(&stream->key);
   rk_buffer_free(&stream->payload);
@@ -129,6 +134,27 @@ static rk_status find_chunk(rk_stream *stream, const rk_row_ref *ref, size_t *nu
   return stream->chunks[*number] == NULL ? RK_ERR_NO_MEMORY : RK_OK;
 }
 
+static bool note_frame(rk_stream *stream, const rk_chunk *view, const rk_store *store, int64_t first_ns, size_t start)
+{
+  const char **components = rk_arena_array(&stream->arena, view->component_count + 1, sizeof *components);
+  if (components == NULL || !rk_array_grow((void **)&stream->frames, &stream->frame_capacity, stream->frame_count + 1,
+                                           sizeof *stream->frames)) {
+    return false;
+  }
+  for (size_t i = 0; i < view->component_count; i++) {
+    components[i] = view->components[i].name;
+  }
+  stream->frames[stream->frame_count++] = (rk_stream_frame){.offset = start,
+                                                            .size = stream->out.size - start,
+                                                            .store = store,
+                                                            .entity_path = view->entity_path,
+                                                            .is_static = view->timeline_count == 0,
+                                                            .first_ns = first_ns,
+                                                            .component_count = view->component_count,
+                                                            .components = components};
+  return true;
+}
+
 static rk_status emit(rk_stream *stream, rk_merge_chunk *chunk)
 {
   rk_chunk view;
@@ -152,8 +178,10 @@ static rk_status emit(rk_stream *stream, rk_merge_chunk *chunk)
   const size_t start = rk_frame_begin(&stream->out, RK_FRAME_ARROW_MSG);
   rk_arrow_msg_encode(&stream->out, &msg);
   rk_frame_end(&stream->out, start);
+  const bool noted = !stream->out.failed &&
+                     note_frame(stream, &view, rk_merge_chunk_store(chunk), rk_merge_chunk_first_key(chunk), start);
   rk_merge_chunk_reset(chunk);
-  return stream->out.failed ? RK_ERR_NO_MEMORY : RK_OK;
+  return noted ? RK_OK : RK_ERR_NO_MEMORY;
 }
 
 static int compare_chunks(const void *a, const void *b, void *context)
@@ -228,12 +256,21 @@ static void hand_over(const rk_stream *stream, rk_stream_batch *batch)
   batch->data = stream->out.data;
   batch->size = stream->out.size;
   batch->next_ns = stream->has_row ? stream->row.key_ns : INT64_MAX;
+  batch->frame_count = stream->frame_count;
+  batch->frames = stream->frames;
+}
+
+static void start_batch(rk_stream *stream, rk_stream_batch *batch)
+{
+  *batch = (rk_stream_batch){.next_ns = INT64_MAX};
+  rk_buffer_reset(&stream->out);
+  rk_arena_reset(&stream->arena);
+  stream->frame_count = 0;
 }
 
 rk_status rk_stream_begin(rk_stream *stream, rk_stream_batch *batch)
 {
-  *batch = (rk_stream_batch){.next_ns = INT64_MAX};
-  rk_buffer_reset(&stream->out);
+  start_batch(stream, batch);
   rk_buffer_append(&stream->out, rk_stream_header_bytes, RK_STREAM_HEADER_SIZE);
   size_t count = 0;
   const rk_store *const *stores = rk_reader_stores(stream->reader, &count);
@@ -271,8 +308,7 @@ rk_status rk_stream_begin(rk_stream *stream, rk_stream_batch *batch)
 
 rk_status rk_stream_next(rk_stream *stream, int64_t until_ns, size_t max_size, rk_stream_batch *batch)
 {
-  *batch = (rk_stream_batch){.next_ns = INT64_MAX};
-  rk_buffer_reset(&stream->out);
+  start_batch(stream, batch);
   max_size = max_size == 0 ? DEFAULT_BATCH_SIZE : max_size;
   size_t size = 0;
   rk_status status;

@@ -133,11 +133,16 @@ static void a_batch_is_compact(void **state)
   assert_int_equal(rk_stream_begin(stream, &batch), RK_OK);
   assert_int_equal(rk_stream_next(stream, INT64_MAX, 0, &batch), RK_OK);
   assert_int_equal(batch.rows, 3 * ROWS + 1);
+  assert_int_equal(batch.frame_count, 3);
   size_t frames = 0;
   for (size_t at = 0; at < batch.size; frames++) {
     rk_frame_header header;
     assert_true(rk_frame_header_decode((const uint8_t *)batch.data + at, &header));
     assert_int_equal(header.kind, RK_FRAME_ARROW_MSG);
+    assert_true(frames < 3);
+    assert_int_equal(batch.frames[frames].offset, at);
+    assert_int_equal(batch.frames[frames].size, RK_FRAME_HEADER_SIZE + header.size);
+    assert_int_equal(batch.frames[frames].component_count, 1);
     at += RK_FRAME_HEADER_SIZE + header.size;
     assert_true(at <= batch.size);
   }

@@ -413,6 +413,17 @@ typedef struct rk_stream_options {
   uint64_t chunk_size;        /* uncompressed bytes after which a chunk is cut; 0: 1 MiB */
 } rk_stream_options;
 
+/* One chunk of a batch. The texts live as long as the reader. */
+typedef struct rk_stream_frame {
+  size_t offset, size; /* in the batch */
+  const rk_store *store;
+  const char *entity_path;
+  bool is_static;
+  int64_t first_ns; /* order key of its first row */
+  size_t component_count;
+  const char *const *components; /* column names */
+} rk_stream_frame;
+
 /* A piece of the stream: whole frames, each a 16-byte header (u64 kind, u64 payload size, little-endian) and its
  * payload. Lent until the next call on the stream. */
 typedef struct rk_stream_batch {
@@ -421,6 +432,8 @@ typedef struct rk_stream_batch {
   uint64_t rows;
   int64_t first_ns, last_ns; /* order keys of its first and last row; 0, 0 where it has no rows */
   int64_t next_ns;           /* order key of the row that is due next; INT64_MAX: none, or not known yet */
+  size_t frame_count;        /* chunks; other messages are not among them */
+  const rk_stream_frame *frames;
 } rk_stream_batch;
 
 /* Takes the rows of `reader` from now on; the caller takes none himself, and frees the stream before the reader.
