@@ -225,7 +225,7 @@ bool rk_filter_open(rk_reader *reader, const rk_open_chunk *open)
 bool rk_filter_row(const rk_reader *reader, const rk_open_chunk *open, uint32_t tag, int64_t key_ns)
 {
   const rk_filters *filters = &reader->filters;
-  if (open->chunk.timeline_count > 0 &&
+  if (!open->stored_static &&
       ((filters->has_since && key_ns < filters->since_ns) || (filters->has_until && key_ns >= filters->until_ns))) {
     return false;
   }

@@ -4,7 +4,9 @@
 #include <sys/stat.h>
 
 #include "format/error.h"
+#include "reader/clocks.h"
 #include "reader/index.h"
+#include "reader/retime.h"
 #include "reader/source_zst.h"
 
 #define INFO_MAX ((uint64_t)16 << 20) /* a SetStoreInfo or activation frame */
@@ -155,8 +157,8 @@ static rk_status add_chunk(indexing *ix, rk_scan *scan, const rk_scan_frame *fra
     entry->first_row = seal->first_row;
     entry->row_count = seal->row_count;
     entry->uncompressed_size = seal->uncompressed_size < UINT32_MAX ? (uint32_t)seal->uncompressed_size : UINT32_MAX;
-    entry->min_ns = seal->min_log_time;
-    entry->max_ns = seal->max_log_time;
+    entry->min_ns = rk_shift_ns(seal->min_log_time, ix->input->shift_ns);
+    entry->max_ns = rk_shift_ns(seal->max_log_time, ix->input->shift_ns);
   }
   if (!store) { /* only decoding tells */
     rk_open_chunk *open;
@@ -359,6 +361,16 @@ rk_status rk_index_input(rk_reader *reader, rk_input *input, rk_error *error)
   return status;
 }
 
+void rk_index_widen(const rk_reader *reader, const rk_entry *entry)
+{
+  rk_input_info *info = entry->input->file ? &entry->input->file->info : &entry->input->info;
+  const rk_store *store = rk_entry_store(reader, entry);
+  if (!entry->is_static && !entry->bare && entry->row_count > 0 && store && store->kind == RK_STORE_RECORDING) {
+    info->min_ns = entry->min_ns < info->min_ns ? entry->min_ns : info->min_ns;
+    info->max_ns = entry->max_ns > info->max_ns ? entry->max_ns : info->max_ns;
+  }
+}
+
 /* ---- Growing ---- */
 
 static void forget_footer(rk_reader *reader, rk_input *input, uint64_t offset)
@@ -420,7 +432,14 @@ rk_status rk_index_grow(rk_reader *reader, rk_input *input, rk_error *error)
   reader->stats.input_size += input->source.size - size_before; /* wraps when it shrank, and so is right */
   const uint64_t rows = reader->stats.rows_indexed;
   indexing ix = {.reader = reader, .input = input, .first_entry = reader->entries.count};
-  const rk_status status = walk(&ix, input->scan, error);
+  if (reader->clocks) {
+    reader->clocks->ready = false; /* for what is decoded on the way */
+  }
+  rk_status status = walk(&ix, input->scan, error);
+  status = status ? status : rk_retime_settle(reader, error);
+  for (size_t i = ix.first_entry; i < reader->entries.count; i++) {
+    rk_index_widen(reader, rk_entry_at(reader, i));
+  }
   input->info.size = input->source.size;
   input->info.live = input->live;
   input->info.finished = input->finished;

@@ -194,7 +194,7 @@ static rk_status drop_known(rk_reader *reader, size_t first)
 
 /* ---- Into the index ---- */
 
-static rk_status add_spool(rk_reader *reader, const rk_input *file, rk_orphan_spool *spool, rk_error *error)
+static rk_status add_spool(rk_reader *reader, rk_input *file, rk_orphan_spool *spool, rk_error *error)
 {
   rk_input *input = calloc(1, sizeof *input);
   rk_input **slot = input ? rk_list_add(&reader->inputs, sizeof *slot) : NULL;
@@ -204,6 +204,8 @@ static rk_status add_spool(rk_reader *reader, const rk_input *file, rk_orphan_sp
   }
   *slot = input;
   input->name = file->name;
+  input->file = file;
+  input->shift_ns = file->shift_ns;
   input->number = reader->inputs.count - 1;
   input->owned = spool->stream.data;
   (void)rk_source_open_memory(&input->source, spool->stream.data, spool->stream.size, NULL); /* never empty */

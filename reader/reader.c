@@ -9,6 +9,7 @@
 #include "reader/archive.h"
 #include "reader/orphan.h"
 #include "reader/reader_state.h"
+#include "reader/retime.h"
 #include "reader/source_zst.h"
 
 #define MEMORY_DEFAULT ((uint64_t)256 << 20)
@@ -169,13 +170,9 @@ static bool describe_input(rk_reader *reader, rk_input *input, size_t first_entr
                           .max_ns = INT64_MIN};
   for (size_t i = first_entry; i < reader->entries.count; i++) {
     const rk_entry *entry = rk_entry_at(reader, i);
-    const rk_store *store = rk_entry_store(reader, entry);
     info->chunk_count++;
     info->row_count += entry->bare ? 0 : entry->row_count;
-    if (!entry->is_static && !entry->bare && entry->row_count > 0 && store && store->kind == RK_STORE_RECORDING) {
-      info->min_ns = entry->min_ns < info->min_ns ? entry->min_ns : info->min_ns;
-      info->max_ns = entry->max_ns > info->max_ns ? entry->max_ns : info->max_ns;
-    }
+    rk_index_widen(reader, entry);
   }
   const rk_input_info **slot = rk_list_add(&reader->input_list, sizeof *slot);
   if (slot) {
@@ -191,6 +188,7 @@ rk_status rk_reader_add_source(rk_reader *reader, rk_input *input, const char *n
   const size_t footer_count = reader->footers.count;
   const size_t input_count = reader->inputs.count;
   const rk_reader_stats stats = reader->stats;
+  rk_retime_unsettle(reader);
   input->name = keep_text(reader, name);
   input->number = input_count;
   rk_input **slot = rk_list_add(&reader->inputs, sizeof *slot);
@@ -510,12 +508,20 @@ static rk_entry *next_entry(rk_reader *reader, size_t *place)
   return NULL;
 }
 
-rk_status rk_reader_next_chunk(rk_reader *reader, const rk_chunk_info **chunk)
+/* RK_OK: chunks can be told of. */
+static rk_status ready(rk_reader *reader)
 {
+  rk_error error = {.message = ""};
   if (reader->error.status) {
     return reader->error.status;
   }
-  rk_status status = RK_END;
+  return rk_retime_settle(reader, &error) == RK_OK ? RK_OK : rk_reader_set_error(reader, &error);
+}
+
+rk_status rk_reader_next_chunk(rk_reader *reader, const rk_chunk_info **chunk)
+{
+  rk_status status = ready(reader);
+  status = status ? status : RK_END;
   for (rk_entry *entry; status == RK_END && (entry = next_entry(reader, &reader->next_chunk)) != NULL;) {
     status = show_chunk(reader, entry, chunk);
   }
@@ -524,10 +530,8 @@ rk_status rk_reader_next_chunk(rk_reader *reader, const rk_chunk_info **chunk)
 
 rk_status rk_reader_next_indexed(rk_reader *reader, const rk_chunk_info **chunk)
 {
-  if (reader->error.status) {
-    return reader->error.status;
-  }
-  rk_status status = RK_END;
+  rk_status status = ready(reader);
+  status = status ? status : RK_END;
   for (rk_entry *entry; status == RK_END && (entry = next_entry(reader, &reader->next_indexed)) != NULL;) {
     const rk_place *known = rk_entry_place(reader, entry);
     if (!known->entity_path || !known->store || entry->told || (reader->filters.timeline && !entry->is_static)) {
@@ -629,6 +633,7 @@ void rk_reader_free(rk_reader *reader)
     return;
   }
   rk_timeline_free(reader->timeline);
+  rk_clocks_free(reader->clocks);
   rk_input **inputs = reader->inputs.items;
   for (size_t i = 0; i < reader->inputs.count; i++) {
     free_input(inputs[i]);

@@ -14,11 +14,12 @@
 typedef struct rk_input {
   const char *name; /* interned */
   rk_source source;
-  uint64_t number; /* in the order of adding */
-  bool live;       /* somebody was writing it when it was scanned */
-  bool finished;   /* it ends with a stream footer */
-  bool merged;     /* its SetStoreInfo frames say that a merge wrote it */
-  void *owned;     /* the source's memory: rows of spools; NULL: an input of the caller's */
+  uint64_t number;       /* in the order of adding */
+  bool live;             /* somebody was writing it when it was scanned */
+  bool finished;         /* it ends with a stream footer */
+  bool merged;           /* its SetStoreInfo frames say that a merge wrote it */
+  void *owned;           /* the source's memory: rows of spools; NULL: an input of the caller's */
+  struct rk_input *file; /* whose spool it is; NULL: it is the caller's */
   int64_t shift_ns;
   rk_scan *scan;         /* where the walk stands, while the input may grow; else NULL */
   uint64_t pending_size; /* of the bytes at its end that are no whole frame yet */
@@ -91,6 +92,7 @@ typedef struct rk_filters {
   int64_t since_ns, until_ns;
 } rk_filters;
 
+typedef struct rk_clocks rk_clocks;
 typedef struct rk_timeline_state rk_timeline_state;
 
 struct rk_orphans;
@@ -126,6 +128,7 @@ struct rk_reader {
   rk_table writers;      /* rk_writer_entry */
   rk_list writer_list;   /* rk_writer_info * */
   rk_list activations;   /* rk_activation */
+  rk_clocks *clocks;     /* NULL: not asked for yet */
   rk_table recordings;   /* recording hash in seals -> store */
   rk_table entities;     /* entity hash in seals -> interned path */
   const rk_store *const *sorted_stores;
@@ -155,6 +158,8 @@ struct rk_open_chunk {
   rk_compression compression;
   const rk_store *store;
   const char *entity_path;
+  bool stored_static;                 /* without timelines as it is stored, whatever was dropped since */
+  int64_t id_shift_ns;                /* on order keys that come from row ids */
   const int64_t *keys;                /* [row_count]: order key of each row, not clamped */
   const uint32_t *order;              /* [row_count]: rows in their order; NULL: as they are */
   const struct ArrowSchema **schemas; /* [component_count], exported when asked for */
@@ -205,6 +210,8 @@ rk_status rk_index_input(rk_reader *reader, rk_input *input, rk_error *error);
  * it is a loss. A file that was cut short or replaced is told as a loss, whose chunks count as lost. Nothing happens to
  * inputs that cannot grow. RK_ERR_IO, RK_ERR_NO_MEMORY. */
 rk_status rk_index_grow(rk_reader *reader, rk_input *input, rk_error *error);
+/* Takes the entry's keys into its input's info. */
+void rk_index_widen(const rk_reader *reader, const rk_entry *entry);
 /* The store of that identity (after overrides); makes it. NULL when memory is short. */
 rk_store_entry *rk_index_store(rk_reader *reader, const rk_store_id *id);
 rk_writer_entry *rk_index_writer(const rk_reader *reader, const rk_store *store, uint32_t tag); /* or NULL */

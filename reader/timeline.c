@@ -6,6 +6,7 @@
 #include <xxhash.h>
 
 #include "reader/reader_state.h"
+#include "reader/retime.h"
 #include "reader/row_order.h"
 
 typedef struct cursor {
@@ -223,6 +224,11 @@ static bool same_source(const rk_reader *reader, const rk_entry *a, const rk_ent
 
 static rk_status make_timeline(rk_reader *reader)
 {
+  rk_error error = {.message = ""};
+  const rk_status settled = rk_retime_settle(reader, &error);
+  if (settled) {
+    return rk_reader_set_error(reader, &error);
+  }
   rk_timeline_state *t = calloc(1, sizeof *t);
   if (!t) {
     return RK_ERR_NO_MEMORY;
