@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "cli.h"
+#include "number.h"
 #include "terminal.h"
 
 static const tally empty_tally = {.min_ns = INT64_MAX, .max_ns = INT64_MIN};
@@ -15,7 +16,11 @@ static void add(tally *t, const rk_chunk_info *chunk)
   t->chunks++;
   t->rows += chunk->row_count;
   t->size += chunk->size;
-  t->uncompressed_size += chunk->uncompressed_size;
+  if (chunk->described) {
+    t->described_chunks++;
+    t->described_size += chunk->size;
+    t->uncompressed_size += chunk->uncompressed_size;
+  }
   t->spool_rows += chunk->from_spool ? chunk->row_count : 0;
   if (chunk->is_static) {
     t->static_rows += chunk->row_count;
@@ -25,6 +30,11 @@ static void add(tally *t, const rk_chunk_info *chunk)
     return;
   t->min_ns = chunk->min_ns < t->min_ns ? chunk->min_ns : t->min_ns;
   t->max_ns = chunk->max_ns > t->max_ns ? chunk->max_ns : t->max_ns;
+}
+
+bool tally_is_exact(const tally *t)
+{
+  return t->described_chunks == t->chunks;
 }
 
 double tally_rate(const tally *t)
@@ -63,7 +73,8 @@ static size_t place(info *i, size_t next, bool *is_new, const char *key)
 static const char *make_key(out *key, char kind, const rk_store *store, const char *rest)
 {
   key->size = 0;
-  out_format(key, "%c%" PRIxPTR " ", kind, (uintptr_t)store);
+  out_char(key, kind);
+  out_hex64(key, (uint64_t)(uintptr_t)store);
   out_text(key, rest);
   out_char(key, '\0');
   return key->error != 0 ? "" : key->data;
@@ -88,7 +99,7 @@ static info_writer *writer_of(info *i, out *key, uint32_t tag)
   size_t at = place(i, i->writer_count, &is_new, make_key(key, 'w', NULL, text));
   if (is_new) {
     i->writers = cli_realloc(i->writers, ++i->writer_count, sizeof *i->writers);
-    i->writers[at] = (info_writer){.tag = tag, .tally = empty_tally};
+    i->writers[at] = (info_writer){.tag = tag, .tally = empty_tally, .numbered = true, .arrival = at};
   }
   return &i->writers[at];
 }
@@ -99,7 +110,7 @@ static info_entity *entity_of(info *i, out *key, const rk_store *store, const ch
   size_t at = place(i, i->entity_count, &is_new, make_key(key, 'e', store, path));
   if (is_new) {
     i->entities = cli_realloc(i->entities, ++i->entity_count, sizeof *i->entities);
-    i->entities[at] = (info_entity){.store = store, .path = cli_copy(path), .tally = empty_tally};
+    i->entities[at] = (info_entity){.store = store, .path = cli_copy(path), .tally = empty_tally, .arrival = at};
   }
   return &i->entities[at];
 }
@@ -142,48 +153,104 @@ static void add_timelines(info *i, out *key, const rk_chunk_info *chunk)
   }
 }
 
-static void add_chunk(info *i, out *key, const rk_chunk_info *chunk)
+/* A writer's share of a chunk: all of it, or by row ids. */
+static tally share_of(const rk_chunk_info *chunk, uint64_t rows)
+{
+  double share = chunk->row_count == 0 ? 1 : (double)rows / (double)chunk->row_count;
+  tally t = {.rows = rows,
+             .chunks = 1,
+             .described_chunks = chunk->described,
+             .static_rows = chunk->is_static ? rows : 0,
+             .spool_rows = chunk->from_spool ? rows : 0,
+             .size = (uint64_t)((double)chunk->size * share),
+             .min_ns = INT64_MAX,
+             .max_ns = INT64_MIN};
+  t.described_size = chunk->described ? t.size : 0;
+  t.uncompressed_size = (uint64_t)((double)chunk->uncompressed_size * share);
+  if (!chunk->is_static && rows > 0) {
+    t.min_ns = chunk->min_ns;
+    t.max_ns = chunk->max_ns;
+  }
+  return t;
+}
+
+static void add_tally(tally *t, const tally *more)
+{
+  t->rows += more->rows;
+  t->static_rows += more->static_rows;
+  t->chunks += more->chunks;
+  t->spool_rows += more->spool_rows;
+  t->size += more->size;
+  t->described_chunks += more->described_chunks;
+  t->described_size += more->described_size;
+  t->uncompressed_size += more->uncompressed_size;
+  t->min_ns = more->min_ns < t->min_ns ? more->min_ns : t->min_ns;
+  t->max_ns = more->max_ns > t->max_ns ? more->max_ns : t->max_ns;
+}
+
+static void add_span(info *i, size_t *capacity, const rk_chunk_info *chunk, size_t writer, size_t entity, uint64_t rows)
+{
+  if (i->span_count == *capacity) {
+    *capacity = *capacity == 0 ? 256 : *capacity * 2;
+    i->spans = cli_realloc(i->spans, *capacity, sizeof *i->spans);
+  }
+  i->spans[i->span_count++] = (info_span){.writer = writer,
+                                          .entity = entity,
+                                          .rows = rows,
+                                          .min_ns = chunk->min_ns,
+                                          .max_ns = chunk->max_ns,
+                                          .chunk_number = chunk->chunk_number,
+                                          .numbered = chunk->numbered,
+                                          .spool = chunk->from_spool};
+}
+
+static void add_writers(info *i, out *key, size_t *capacity, const rk_chunk_info *chunk, size_t entity)
+{
+  bool of_one = chunk->writer != 0 && (chunk->numbered || chunk->writer_count < 2);
+  const uint32_t *tags = of_one ? &chunk->writer : chunk->writers;
+  size_t count = of_one ? 1 : chunk->writer_count;
+  bool timed = !chunk->is_static && chunk->row_count > 0;
+  for (size_t w = 0; w < count; w++) {
+    info_writer *writer = writer_of(i, key, tags[w]);
+    tally share = share_of(chunk, of_one ? chunk->row_count : chunk->writer_rows[w]);
+    add_tally(&writer->tally, &share);
+    writer->numbered &= chunk->numbered;
+    if (timed || chunk->numbered)
+      add_span(i, capacity, chunk, (size_t)(writer - i->writers), timed ? entity : INFO_NOBODY, share.rows);
+  }
+  if (count == 0 && timed)
+    add_span(i, capacity, chunk, INFO_NOBODY, entity, chunk->row_count);
+}
+
+static tally *input_tally(info *i, const char *name)
+{
+  size_t count = i->inputs->count;
+  for (size_t n = 0; n < count; n++) { /* chunks come by input: the last one first */
+    size_t at = (i->last_input + n) % count;
+    if (strcmp(i->inputs->list[at].path, name) == 0) {
+      i->last_input = at;
+      return &i->input_tallies[at];
+    }
+  }
+  return NULL;
+}
+
+static void add_chunk(info *i, out *key, size_t *capacity, const rk_chunk_info *chunk, info_entity *entity)
 {
   add(&i->total, chunk);
-  for (size_t n = 0; n < i->inputs->count; n++)
-    if (strcmp(i->inputs->list[n].path, chunk->input) == 0) {
-      add(&i->input_tallies[n], chunk);
-      break;
-    }
+  tally *of_input = input_tally(i, chunk->input);
+  if (of_input != NULL)
+    add(of_input, chunk);
   add(&recording_of(i, key, chunk->store)->tally, chunk);
-  if (chunk->writer != 0)
-    add(&writer_of(i, key, chunk->writer)->tally, chunk);
-  info_entity *entity = entity_of(i, key, chunk->store, chunk->entity_path);
   add(&entity->tally, chunk);
+  add_writers(i, key, capacity, chunk, (size_t)(entity - i->entities));
+  i->unsealed_chunks += !chunk->sealed;
+  if (!chunk->described)
+    return;
   add_components(entity, chunk);
   add_timelines(i, key, chunk);
   if ((size_t)chunk->compression < 3)
     i->chunks_by_compression[chunk->compression]++;
-  i->unsealed_chunks += !chunk->sealed;
-}
-
-/* A chunk remembered for the activity pictures, which need the whole range first. */
-typedef struct span {
-  uint32_t writer;
-  uint64_t rows;
-  int64_t min_ns, max_ns;
-} span;
-
-static void draw_activity(info *i, out *key, const span *spans, size_t count)
-{
-  double begin = (double)i->total.min_ns, length = (double)i->total.max_ns - begin;
-  for (size_t s = 0; s < count; s++) {
-    info_writer *w = writer_of(i, key, spans[s].writer);
-    double from = length > 0 ? ((double)spans[s].min_ns - begin) / length * ACTIVITY_BINS : 0;
-    double to = length > 0 ? ((double)spans[s].max_ns - begin) / length * ACTIVITY_BINS : 0;
-    for (int bin = 0; bin < ACTIVITY_BINS; bin++) {
-      double left = from > bin ? from : bin, right = to < bin + 1 ? to : bin + 1;
-      if (to > from)
-        w->activity[bin] += right > left ? (double)spans[s].rows * (right - left) / (to - from) : 0;
-      else if ((from >= bin && from < bin + 1) || (bin == ACTIVITY_BINS - 1 && from >= bin))
-        w->activity[bin] += (double)spans[s].rows;
-    }
-  }
 }
 
 static int compare_stores(const rk_store *a, const rk_store *b)
@@ -229,46 +296,106 @@ static void sort(void *list, size_t count, size_t size, int (*compare)(const voi
     qsort(list, count, size, compare);
 }
 
-rk_status info_gather(info *i, const inputs *in, bool blueprints)
+/* With another timeline asked for: the chunk's ends on it for the spans, and on log_time for everything else. */
+static rk_chunk_info on_timeline(info *i, const rk_chunk_info *chunk, int64_t *from, int64_t *to)
 {
-  *i = (info){.inputs = in, .total = empty_tally};
+  rk_chunk_info result = *chunk;
+  *from = chunk->min_ns;
+  *to = chunk->max_ns;
+  for (size_t t = 0; i->options.timeline != NULL && t < chunk->timeline_count; t++) {
+    const rk_time_cell *min = &chunk->timeline_min[t], *max = &chunk->timeline_max[t];
+    if (strcmp(min->timeline, i->options.timeline) == 0) {
+      i->axis = min->kind;
+      *from = min->value;
+      *to = max->value;
+    }
+    if (strcmp(min->timeline, "log_time") == 0) {
+      result.min_ns = min->value;
+      result.max_ns = max->value;
+    }
+  }
+  if (!chunk->is_static && chunk->row_count > 0) {
+    i->begin = *from < i->begin ? *from : i->begin;
+    i->end = *to > i->end ? *to : i->end;
+  }
+  return result;
+}
+
+/* Lists are sorted for people: spans follow. */
+static void sort_lists(info *i)
+{
+  sort(i->recordings, i->recording_count, sizeof *i->recordings, compare_recordings);
+  sort(i->writers, i->writer_count, sizeof *i->writers, compare_writers);
+  sort(i->entities, i->entity_count, sizeof *i->entities, compare_entities);
+  sort(i->timelines, i->timeline_count, sizeof *i->timelines, compare_timelines);
+  size_t *writers = cli_realloc(NULL, i->writer_count, sizeof *writers);
+  size_t *entities = cli_realloc(NULL, i->entity_count, sizeof *entities);
+  for (size_t n = 0; n < i->writer_count; n++)
+    writers[i->writers[n].arrival] = n;
+  for (size_t n = 0; n < i->entity_count; n++)
+    entities[i->entities[n].arrival] = n;
+  for (size_t n = 0; n < i->span_count; n++) {
+    info_span *s = &i->spans[n];
+    s->writer = s->writer == INFO_NOBODY ? INFO_NOBODY : writers[s->writer];
+    s->entity = s->entity == INFO_NOBODY ? INFO_NOBODY : entities[s->entity];
+  }
+  free(writers);
+  free(entities);
+}
+
+/* Decoded in a moment on any machine. */
+#define DESCRIBED_FREELY (UINT64_C(256) << 20)
+
+rk_status info_gather(info *i, const inputs *in, const info_options *options)
+{
+  *i = (info){.inputs = in,
+              .options = *options,
+              .axis = RK_TIMELINE_TIMESTAMP,
+              .begin = INT64_MAX,
+              .end = INT64_MIN,
+              .total = empty_tally};
   i->input_tallies = cli_realloc(NULL, in->count, sizeof *i->input_tallies);
   for (size_t n = 0; n < in->count; n++)
     i->input_tallies[n] = empty_tally;
   out key;
   out_init(&key, -1);
-  size_t store_count, writer_count, span_count = 0, span_capacity = 0;
+  rk_reader_get_stats(in->reader, &i->stats);
+  bool all = options->all || i->stats.input_size <= DESCRIBED_FREELY;
+  size_t store_count, writer_count, capacity = 0;
   const rk_store *const *stores = rk_reader_stores(in->reader, &store_count);
   for (size_t s = 0; s < store_count; s++)
-    if (blueprints || stores[s]->kind == RK_STORE_RECORDING)
+    if (options->blueprints || stores[s]->kind == RK_STORE_RECORDING)
       recording_of(i, &key, stores[s]);
-  span *spans = NULL;
   const rk_chunk_info *chunk;
   rk_status status;
-  while ((status = rk_reader_next_chunk(in->reader, &chunk)) == RK_OK) {
-    terminal_progress("reading", "chunks", i->total.chunks, 0);
-    if (chunk->store->kind != RK_STORE_RECORDING && !blueprints)
+  while ((status = rk_reader_next_indexed(in->reader, &chunk)) == RK_OK) {
+    terminal_progress("reading", "chunks", i->total.chunks, i->stats.chunk_count);
+    if (chunk->store->kind != RK_STORE_RECORDING && !options->blueprints)
       continue;
-    add_chunk(i, &key, chunk);
-    if (chunk->writer == 0 || chunk->is_static)
-      continue;
-    if (span_count == span_capacity) {
-      span_capacity = span_capacity == 0 ? 256 : span_capacity * 2;
-      spans = cli_realloc(spans, span_capacity, sizeof *spans);
+    info_entity *entity = entity_of(i, &key, chunk->store, chunk->entity_path);
+    uint64_t before = entity->tally.chunks;
+    if (!chunk->described && (all || (before & (before - 1)) == 0)) {
+      status = rk_reader_describe(in->reader, &chunk);
+      if (status == RK_END) /* damaged: told as a loss */
+        continue;
+      if (status != RK_OK)
+        break;
     }
-    spans[span_count++] = (span){chunk->writer, chunk->row_count, chunk->min_ns, chunk->max_ns};
+    int64_t from, to;
+    rk_chunk_info shown = on_timeline(i, chunk, &from, &to);
+    size_t spans = i->span_count;
+    add_chunk(i, &key, &capacity, &shown, entity);
+    for (; spans < i->span_count; spans++) {
+      i->spans[spans].min_ns = from;
+      i->spans[spans].max_ns = to;
+    }
   }
   terminal_progress_end();
   const rk_writer_info *const *writers = rk_reader_writers(in->reader, &writer_count);
   for (size_t w = 0; w < writer_count; w++)
     writer_of(i, &key, writers[w]->tag)->writer = writers[w];
-  draw_activity(i, &key, spans, span_count);
-  free(spans);
   out_free(&key);
-  sort(i->recordings, i->recording_count, sizeof *i->recordings, compare_recordings);
-  sort(i->writers, i->writer_count, sizeof *i->writers, compare_writers);
-  sort(i->entities, i->entity_count, sizeof *i->entities, compare_entities);
-  sort(i->timelines, i->timeline_count, sizeof *i->timelines, compare_timelines);
+  sort_lists(i);
   rk_reader_get_stats(in->reader, &i->stats);
   return status;
 }
@@ -283,6 +410,7 @@ void info_free(info *i)
   for (size_t n = 0; n < i->timeline_count; n++)
     free((char *)i->timelines[n].name);
   free(i->input_tallies);
+  free(i->spans);
   free(i->recordings);
   free(i->writers);
   free(i->entities);

@@ -1,6 +1,6 @@
 /* What the inputs hold, as one JSON object whose members are stable. */
-#include "info.h"
 #include "json.h"
+#include "lanes.h"
 #include "number.h"
 #include "rows.h"
 #include "when.h"
@@ -37,7 +37,11 @@ static void put_tally(out *o, const tally *t)
   put_number(o, false, "spool_rows", t->spool_rows);
   put_number(o, false, "chunks", t->chunks);
   put_number(o, false, "size", t->size);
-  put_number(o, false, "uncompressed_size", t->uncompressed_size);
+  json_key(o, false, "uncompressed_size");
+  if (tally_is_exact(t))
+    out_uint(o, t->uncompressed_size);
+  else
+    out_text(o, "null");
   put_moment(o, "first", t, t->min_ns);
   put_moment(o, "last", t, t->max_ns);
   json_key(o, false, "rate_hz");
@@ -111,8 +115,13 @@ static void put_entities(const info *i, out *o)
     put_tally(o, &e->tally);
     json_key(o, false, "components");
     out_char(o, '{');
-    for (size_t c = 0; c < e->components.count; c++)
-      put_number(o, c == 0, e->components.list[c], e->component_rows[c]);
+    for (size_t c = 0; c < e->components.count; c++) {
+      json_key(o, c == 0, e->components.list[c]);
+      if (tally_is_exact(&e->tally))
+        out_uint(o, e->component_rows[c]);
+      else
+        out_text(o, "null");
+    }
     out_text(o, "}}");
   }
 }
@@ -129,12 +138,16 @@ static void put_timelines(const info *i, out *o)
     rows_time_cell(o, &(rk_time_cell){t->name, t->kind, t->min});
     json_key(o, false, "max");
     rows_time_cell(o, &(rk_time_cell){t->name, t->kind, t->max});
-    put_number(o, false, "rows", t->rows);
+    json_key(o, false, "rows");
+    if (tally_is_exact(&i->total))
+      out_uint(o, t->rows);
+    else
+      out_text(o, "null");
     out_char(o, '}');
   }
 }
 
-void info_json(const info *i, out *o)
+void info_json(const info *i, out *o, size_t most)
 {
   out_text(o, "{\"inputs\":[");
   for (size_t n = 0; n < i->inputs->count; n++) {
@@ -156,10 +169,12 @@ void info_json(const info *i, out *o)
   out_text(o, "],\"compression\":{");
   put_number(o, true, "lz4_chunks", i->chunks_by_compression[RK_COMPRESSION_LZ4]);
   put_number(o, false, "none_chunks", i->chunks_by_compression[RK_COMPRESSION_NONE]);
-  put_number(o, false, "size", i->total.size);
+  put_number(o, false, "described_chunks", i->total.described_chunks);
+  put_number(o, false, "size", i->total.described_size);
   put_number(o, false, "uncompressed_size", i->total.uncompressed_size);
   json_key(o, false, "ratio");
-  out_double(o, i->total.size == 0 ? 1 : (double)i->total.uncompressed_size / (double)i->total.size);
+  out_double(o,
+             i->total.described_size == 0 ? 1 : (double)i->total.uncompressed_size / (double)i->total.described_size);
   out_text(o, "},\"losses\":{");
   put_number(o, true, "count", i->stats.loss_count);
   put_number(o, false, "size", i->stats.lost_size);
@@ -167,5 +182,7 @@ void info_json(const info *i, out *o)
   put_number(o, true, "input_size", i->stats.input_size);
   put_number(o, false, "unsealed_chunks", i->unsealed_chunks);
   put_tally(o, &i->total);
-  out_text(o, "}}\n");
+  out_text(o, "},\"lanes\":");
+  lanes_json(i, o, most);
+  out_text(o, "}\n");
 }

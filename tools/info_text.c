@@ -1,7 +1,7 @@
 /* What the inputs hold, for people. */
 #include <inttypes.h>
 
-#include "info.h"
+#include "lanes.h"
 #include "number.h"
 #include "text_table.h"
 #include "when.h"
@@ -30,8 +30,8 @@ static void cell_size(table *t, uint64_t size)
 static void cell_ratio(table *t, const tally *c)
 {
   out *o = table_cell(t);
-  if (c->size > 0)
-    out_format(o, "%.2f", (double)c->uncompressed_size / (double)c->size);
+  if (c->described_size > 0)
+    out_format(o, "%s%.2f", tally_is_exact(c) ? "" : "~", (double)c->uncompressed_size / (double)c->described_size);
   table_next(t);
 }
 
@@ -60,20 +60,6 @@ static void cell_rate(table *t, const tally *c)
   double rate = tally_rate(c);
   if (rate > 0)
     out_format(o, rate < 10 ? "%.2f Hz" : rate < 1000 ? "%.1f Hz" : "%.0f Hz", rate);
-  table_next(t);
-}
-
-static void cell_activity(table *t, const info_writer *w)
-{
-  static const char *const levels[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
-  out *o = table_cell(t);
-  double most = 0;
-  for (int bin = 0; bin < ACTIVITY_BINS; bin++)
-    most = w->activity[bin] > most ? w->activity[bin] : most;
-  for (int bin = 0; bin < ACTIVITY_BINS && most > 0; bin++) {
-    int level = (int)(w->activity[bin] / most * 8 + 0.5);
-    out_text(o, levels[w->activity[bin] > 0 && level == 0 ? 1 : level]);
-  }
   table_next(t);
 }
 
@@ -136,7 +122,6 @@ static void writers(const info *i, table *t)
     cell_size(t, w->tally.size);
     cell_moment(t, &w->tally, i->total.min_ns, w->tally.min_ns);
     cell_moment(t, &w->tally, i->total.min_ns, w->tally.max_ns);
-    cell_activity(t, w);
   }
 }
 
@@ -167,15 +152,20 @@ static void entities(const info *i, table *t)
   }
 }
 
+/* Values are those of the chunks that were looked at: the others may reach further. */
 static void timelines(const info *i, table *t)
 {
+  bool exact = tally_is_exact(&i->total);
   for (size_t n = 0; n < i->timeline_count; n++) {
     const info_timeline *line = &i->timelines[n];
     int64_t ends[2] = {line->min, line->max};
     cell_recording(i, t, line->store);
     table_text(t, line->name);
     table_text(t, info_timeline_kind(line->kind));
-    cell_count(t, line->rows);
+    out *rows = table_cell(t);
+    if (exact)
+      out_uint(rows, line->rows);
+    table_next(t);
     for (int end = 0; end < 2; end++) {
       out *o = table_cell(t);
       if (line->kind == RK_TIMELINE_TIMESTAMP)
@@ -193,13 +183,16 @@ static void compression(const info *i, table *t)
 {
   out *o = table_cell(t);
   out_uint(o, i->total.chunks);
-  out_format(o, " chunks: %" PRIu64 " LZ4, %" PRIu64 " plain", i->chunks_by_compression[RK_COMPRESSION_LZ4],
+  out_text(o, " chunks");
+  if (!tally_is_exact(&i->total))
+    out_format(o, ", %" PRIu64 " looked at", i->total.described_chunks);
+  out_format(o, ": %" PRIu64 " LZ4, %" PRIu64 " plain", i->chunks_by_compression[RK_COMPRESSION_LZ4],
              i->chunks_by_compression[RK_COMPRESSION_NONE]);
   if (i->total.chunks > 0)
     out_format(o, ", %.1f rows each", (double)i->total.rows / (double)i->total.chunks);
   table_next(t);
   cell_size(t, i->total.uncompressed_size);
-  cell_size(t, i->total.size);
+  cell_size(t, i->total.described_size);
   cell_ratio(t, &i->total);
 }
 
@@ -230,8 +223,10 @@ typedef struct section {
   void (*fill)(const info *, table *);
 } section;
 
-void info_text(const info *i, out *o, size_t width, bool coloured)
+void info_text(const info *i, out *o, size_t most, const lanes_style *style)
 {
+  size_t width = style->width;
+  bool coloured = style->coloured;
   static const section sections[] = {
       {"Recordings",
        {"application", "recording", "kind", ">rows", ">in spools", "first row", "length", NULL},
@@ -239,7 +234,7 @@ void info_text(const info *i, out *o, size_t width, bool coloured)
       {"Inputs", {">size", ">chunks", ">rows", ">ratio", "file", NULL}, input_files},
       {"Writers",
        {"recording", "id", "host", ">pid", ">tid", "program", "thread", ">rows", ">in spools", ">size", ">first",
-        ">last", "activity", NULL},
+        ">last", NULL},
        writers},
       {"Timelines", {"recording", "name", "kind", ">rows", "from", "to", NULL}, timelines},
       {"Entities", {"recording", "entity", ">rows", ">size", ">ratio", ">rate", "components", NULL}, entities},
@@ -251,6 +246,8 @@ void info_text(const info *i, out *o, size_t width, bool coloured)
     sections[n].fill(i, &t);
     table_print(&t, o, width, coloured);
     table_free(&t);
+    if (n == 1)
+      lanes_text(i, o, most, style);
   }
   dropped(i, o, coloured);
   if (i->total.spool_rows > 0)

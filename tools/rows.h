@@ -19,12 +19,25 @@ void csv_free(csv_printer *c);
 
 /* One line a row. */
 typedef struct text_printer text_printer;
+/* How a row's time is told. */
+typedef enum text_time {
+  TEXT_NO_TIME,
+  TEXT_UTC,      /* with the date, where there is room */
+  TEXT_LOCAL,    /* the same by the clock of this place */
+  TEXT_RELATIVE, /* seconds since the first row printed */
+  TEXT_DELTA     /* seconds since the row printed before */
+} text_time;
+
 typedef struct text_options {
   size_t width; /* 0: not cut */
   bool coloured;
   bool recording; /* show the recording's id */
+  bool full;      /* values and names in full */
+  text_time times[2];
 } text_options;
 text_printer *text_new(const text_options *options, const rk_reader *reader);
+/* The terminal has another width now: for the rows to come. */
+void text_resize(text_printer *t, size_t width);
 void text_row(text_printer *t, out *o, const rk_row *row);
 void text_free(text_printer *t);
 

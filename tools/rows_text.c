@@ -60,6 +60,11 @@ void text_free(text_printer *t)
   free(t);
 }
 
+void text_resize(text_printer *t, size_t width)
+{
+  t->options.width = t->line.limit = width;
+}
+
 static bool is_wide(const text_printer *t)
 {
   return t->options.width == 0 || t->options.width >= WIDE;

@@ -5,12 +5,27 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "info.h"
 #include "inputs.h"
+#include "lanes.h"
+#include "output_file.h"
 #include "rows.h"
 #include "terminal.h"
 
-enum { OPTION_INFO = 256, OPTION_JSON, OPTION_BLUEPRINT, OPTION_WIDTH, OPTION_COLOUR };
+enum {
+  OPTION_INFO = 256,
+  OPTION_JSON,
+  OPTION_BLUEPRINT,
+  OPTION_WIDTH,
+  OPTION_COLOUR,
+  OPTION_LANES,
+  OPTION_SVG,
+  OPTION_ASCII,
+  OPTION_UNICODE,
+  OPTION_FULL,
+  OPTION_TIME
+};
+
+enum { LANES_MOST = 24 };
 
 static const cli_option options[] = {
     ROW_OPTIONS,
@@ -22,6 +37,15 @@ static const cli_option options[] = {
     {'F', "format", "FORMAT", "text (default), ndjson or csv"},
     {'i', "info", NULL, "what the inputs hold instead of their rows: recordings, writers, entities, timelines, sizes"},
     {OPTION_JSON, "json", NULL, "with --info: as one JSON object; else: --format=ndjson"},
+    {OPTION_LANES, "lanes", "N", "with --info: activity of the N busiest writers and entities (default 24), 0: none"},
+    {OPTION_SVG, "svg", "FILE", "write the picture of activity that --info shows to FILE, as SVG"},
+    {OPTION_ASCII, "ascii", NULL, "draw with ASCII alone (default where the output is no terminal with UTF-8)"},
+    {OPTION_UNICODE, "unicode", NULL, "draw with Unicode's blocks everywhere"},
+    {OPTION_TIME, "time", "STYLE",
+     "times in text: utc (default), local, relative (to the first row), delta (to the row before), none, or two of "
+     "them "
+     "as in utc,delta"},
+    {OPTION_FULL, "full", NULL, "text: every value in full; --info: look into every chunk of large inputs"},
     {OPTION_WIDTH, "width", "N", "cut lines of text to N columns, 0: never (default: the terminal's width)"},
     {OPTION_COLOUR, "color", "WHEN", "auto (default: on a terminal), always or never"},
     {0},
@@ -43,8 +67,10 @@ typedef enum format { FORMAT_TEXT, FORMAT_NDJSON, FORMAT_CSV } format;
 typedef struct request {
   selection selection;
   format format;
-  bool info, json, blueprints, has_width;
-  uint64_t rows, width;
+  bool info, json, blueprints, has_width, full, ascii, unicode;
+  uint64_t rows, width, lanes;
+  const char *svg;
+  text_time times[2];
   terminal_colour colour;
 } request;
 
@@ -67,9 +93,33 @@ static format parse_format(void)
   cli_usage_argument('F', "text, ndjson or csv");
 }
 
+static void parse_times(text_time times[2])
+{
+  static const struct {
+    const char *name;
+    text_time time;
+  } time_names[] = {{"utc", TEXT_UTC},           {"absolute", TEXT_UTC}, {"local", TEXT_LOCAL},
+                    {"relative", TEXT_RELATIVE}, {"delta", TEXT_DELTA},  {"none", TEXT_NO_TIME}};
+  enum { COUNT = sizeof time_names / sizeof time_names[0] };
+  times[0] = times[1] = TEXT_NO_TIME;
+  const char *text = optarg;
+  for (int part = 0; part < 2 && *text != '\0'; part++) {
+    size_t size = strcspn(text, ","), i = 0;
+    while (i < COUNT && (strlen(time_names[i].name) != size || strncmp(time_names[i].name, text, size) != 0))
+      i++;
+    if (i == COUNT)
+      cli_usage_argument(OPTION_TIME, "utc, local, relative, delta or none, or two of them");
+    times[part] = time_names[i].time;
+    text += size;
+    text += *text == ',' && text[1] != '\0';
+  }
+  if (*text != '\0' || text == optarg)
+    cli_usage_argument(OPTION_TIME, "utc, local, relative, delta or none, or two of them");
+}
+
 static void parse(request *r, int argc, char **argv)
 {
-  *r = (request){.rows = UINT64_MAX};
+  *r = (request){.rows = UINT64_MAX, .lanes = LANES_MOST, .times = {TEXT_UTC, TEXT_NO_TIME}};
   for (int id; (id = cli_option_next(argc, argv)) >= 0;) {
     switch (id) {
     case 'n':
@@ -87,6 +137,28 @@ static void parse(request *r, int argc, char **argv)
     case OPTION_BLUEPRINT:
       r->blueprints = true;
       break;
+    case OPTION_LANES:
+      r->lanes = parse_count(id);
+      break;
+    case OPTION_SVG:
+      if (*optarg == '\0')
+        cli_usage_argument(id, "a file");
+      r->svg = optarg;
+      break;
+    case OPTION_ASCII:
+      r->ascii = true;
+      r->unicode = false;
+      break;
+    case OPTION_UNICODE:
+      r->unicode = true;
+      r->ascii = false;
+      break;
+    case OPTION_TIME:
+      parse_times(r->times);
+      break;
+    case OPTION_FULL:
+      r->full = true;
+      break;
     case OPTION_WIDTH:
       r->width = parse_count(id);
       r->has_width = true;
@@ -99,8 +171,11 @@ static void parse(request *r, int argc, char **argv)
       selection_option(&r->selection, id);
     }
   }
+  r->info |= r->svg != NULL;
   if (r->json && !r->info)
     r->format = FORMAT_NDJSON;
+  if (r->svg != NULL && strcmp(r->svg, "-") == 0 && r->json)
+    cli_usage("--svg=- and --json both go to standard output");
   if (!r->has_width)
     r->width = terminal_width(STDOUT_FILENO);
 }
@@ -153,7 +228,12 @@ static void print_rows(const request *r, rk_reader *reader, out *o)
   if (r->format == FORMAT_CSV && (csv = make_csv(r, reader, o, recording)) == NULL)
     return;
   if (r->format == FORMAT_TEXT)
-    text = text_new(&(text_options){r->width, terminal_coloured(STDOUT_FILENO, r->colour), recording}, reader);
+    text = text_new(&(text_options){.width = (size_t)r->width,
+                                    .coloured = terminal_coloured(STDOUT_FILENO, r->colour),
+                                    .recording = recording,
+                                    .full = r->full,
+                                    .times = {r->times[0], r->times[1]}},
+                    reader);
   const rk_row *row;
   rk_status status = RK_END;
   rk_reader_stats stats;
@@ -179,15 +259,54 @@ static void print_rows(const request *r, rk_reader *reader, out *o)
   text_free(text);
 }
 
+static when_zone zone_of(const request *r)
+{
+  return r->times[0] == TEXT_LOCAL ? WHEN_LOCAL : r->times[0] == TEXT_UTC ? WHEN_UTC : WHEN_RELATIVE;
+}
+
+static void save_svg(const request *r, const info *i)
+{
+  output_file file;
+  const inputs *in = i->inputs;
+  for (size_t n = 0; n < in->count; n++) {
+    char *path = (char *)in->list[n].path;
+    if (output_is_input(r->svg, &path, 1))
+      return;
+  }
+  if (!output_open(&file, r->svg, true))
+    return;
+  out o;
+  out_init(&o, file.fd);
+  lanes_svg(i, &o, (size_t)r->lanes, zone_of(r));
+  if (!out_flush(&o))
+    cli_error(r->svg, "%s", strerror(o.error));
+  else
+    output_commit(&file);
+  out_free(&o);
+  output_discard(&file);
+}
+
 static void print_info(const request *r, const inputs *in, out *o)
 {
   info i;
-  if (info_gather(&i, in, r->blueprints) != RK_END)
+  const selection *s = &r->selection;
+  bool selected = s->entities.count + s->excluded.count > 0 || s->since.given || s->until.given || s->timeline != NULL;
+  if (info_gather(&i, in, &(info_options){r->blueprints, r->full, selected, s->timeline}) != RK_END) {
     reader_failed(in->reader);
-  else if (r->json || r->format == FORMAT_NDJSON)
-    info_json(&i, o);
-  else
-    info_text(&i, o, (size_t)r->width, terminal_coloured(STDOUT_FILENO, r->colour));
+  } else if (r->svg != NULL && strcmp(r->svg, "-") == 0) {
+    lanes_svg(&i, o, (size_t)r->lanes, zone_of(r));
+  } else {
+    if (r->svg != NULL)
+      save_svg(r, &i);
+    if (r->json || r->format == FORMAT_NDJSON)
+      info_json(&i, o, (size_t)r->lanes);
+    else
+      info_text(&i, o, (size_t)r->lanes,
+                &(lanes_style){.width = (size_t)r->width,
+                               .coloured = terminal_coloured(STDOUT_FILENO, r->colour),
+                               .ascii = r->ascii || (!r->unicode && !terminal_unicode(STDOUT_FILENO)),
+                               .zone = zone_of(r)});
+  }
   info_free(&i);
 }
 

@@ -76,6 +76,46 @@ size_t terminal_text_width(const char *text, size_t size)
   return width;
 }
 
+void terminal_cut_middle(out *o, const char *text, size_t size, size_t width, bool plain)
+{
+  size_t columns = terminal_text_width(text, size);
+  if (columns <= width || width == 0) {
+    out_bytes(o, text, width == 0 ? 0 : size);
+    return;
+  }
+  size_t left = (width - 1) / 2, right = width - 1 - left, column = 0, from = columns - right;
+  bool cut = false;
+  for (size_t at = 0; at < size;) { /* from: the first column of the end that stays */
+    uint32_t code = 0;
+    size_t n = utf8_take(text + at, size - at, &code);
+    size_t wide = n == 0 ? 1 : terminal_code_width(code);
+    n = n == 0 ? 1 : n;
+    if (column + wide <= left && !cut) {
+      out_bytes(o, text + at, n);
+    } else if (!cut) {
+      out_text(o, plain ? "~" : "…");
+      cut = true;
+    }
+    if (cut && column >= from && (wide > 0 || column > from))
+      out_bytes(o, text + at, n);
+    column += wide;
+    at += n;
+  }
+}
+
+bool terminal_unicode(int fd)
+{
+  static const char *const names[] = {"LC_ALL", "LC_CTYPE", "LANG"};
+  if (!isatty(fd))
+    return false;
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    const char *value = getenv(names[i]);
+    if (value != NULL && *value != '\0') /* the first that is set decides */
+      return strcasestr(value, "UTF-8") != NULL || strcasestr(value, "utf8") != NULL;
+  }
+  return false;
+}
+
 static struct {
   bool known, on, drawn;
   double begin, last;

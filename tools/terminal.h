@@ -20,6 +20,12 @@ size_t terminal_width(int fd);
 size_t terminal_code_width(uint32_t code);
 size_t terminal_text_width(const char *text, size_t size); /* of printable UTF-8 */
 
+/* The text in at most `width` columns: where it is longer its middle gives way to "…" (plain: "~"). */
+void terminal_cut_middle(out *o, const char *text, size_t size, size_t width, bool plain);
+
+/* Whether what goes to `fd` may be drawn with more than ASCII: a terminal, by a UTF-8 locale. */
+bool terminal_unicode(int fd);
+
 /* A bar on standard error, if that is a terminal, drawn at most ten times a second and not in the first half second.
  * `unit` is what done and total count ("rows"), "B" being shown as sizes; total 0: unknown. */
 void terminal_progress(const char *what, const char *unit, uint64_t done, uint64_t total);

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stddef.h>
+#include <time.h>
 
 #include "number.h"
 
@@ -232,6 +233,57 @@ void out_rfc3339(out *o, int64_t seconds, uint32_t ns, int digits)
   out_char(o, 'T');
   out_clock(o, rest, ns, digits);
   out_char(o, 'Z');
+}
+
+int64_t when_zone_offset(when_zone zone, int64_t ns)
+{
+  static int64_t known_quarter = INT64_MIN, known_offset; /* zones change at full quarters of an hour */
+  if (zone != WHEN_LOCAL)
+    return 0;
+  if (known_quarter == INT64_MIN)
+    tzset();
+  int64_t seconds = ns / NS_PER_S - (ns % NS_PER_S < 0), quarter = seconds / 900 - (seconds % 900 < 0);
+  if (quarter != known_quarter) {
+    time_t t = (time_t)seconds;
+    struct tm local = {0};
+    known_offset = localtime_r(&t, &local) == NULL ? 0 : local.tm_gmtoff * NS_PER_S;
+    known_quarter = quarter;
+  }
+  return known_offset;
+}
+
+when_parts when_split(when_zone zone, int64_t ns)
+{
+  int64_t seconds = ns / NS_PER_S, rest = ns % NS_PER_S;
+  if (rest < 0) {
+    seconds--;
+    rest += NS_PER_S;
+  }
+  seconds += when_zone_offset(zone, ns) / NS_PER_S;
+  int64_t day = seconds / 86400, second = seconds % 86400;
+  if (second < 0) {
+    day--;
+    second += 86400;
+  }
+  return (when_parts){day, second, (uint32_t)rest};
+}
+
+void out_moment(out *o, when_zone zone, int64_t ns)
+{
+  if (zone != WHEN_LOCAL) {
+    out_time(o, ns);
+    return;
+  }
+  when_parts parts = when_split(zone, ns);
+  int64_t ahead = when_zone_offset(zone, ns) / (60 * NS_PER_S);
+  out_date(o, parts.day);
+  out_char(o, 'T');
+  out_clock(o, parts.second, parts.ns, 9);
+  out_char(o, ahead < 0 ? '-' : '+');
+  ahead = ahead < 0 ? -ahead : ahead;
+  out_padded(o, (uint64_t)ahead / 60, 2);
+  out_char(o, ':');
+  out_padded(o, (uint64_t)ahead % 60, 2);
 }
 
 void out_time(out *o, int64_t ns)

@@ -24,6 +24,21 @@ bool duration_parse(const char *text, int64_t *ns);
 /* "1048576", "64K", "1.5MiB", "2G": units of 1024. */
 bool size_parse(const char *text, uint64_t *size);
 
+/* Whose clock moments are shown by. WHEN_RELATIVE has none of its own: UTC, where a moment is wanted after all. */
+typedef enum when_zone { WHEN_UTC, WHEN_LOCAL, WHEN_RELATIVE } when_zone;
+
+typedef struct when_parts {
+  int64_t day;    /* since 1970-01-01 */
+  int64_t second; /* of the day */
+  uint32_t ns;
+} when_parts;
+
+/* What the zone's clock is ahead of UTC at that moment, in ns. */
+int64_t when_zone_offset(when_zone zone, int64_t ns);
+when_parts when_split(when_zone zone, int64_t ns);
+/* RFC 3339 with nine digits: "...Z", local with its offset "...+01:00". */
+void out_moment(out *o, when_zone zone, int64_t ns);
+
 /* "2026-11-20T12:00:00.123456789Z" from seconds since the epoch and a fraction in ns. */
 void out_rfc3339(out *o, int64_t seconds, uint32_t ns, int digits);
 void out_time(out *o, int64_t ns); /* the same from ns, nine digits */
