@@ -29,7 +29,12 @@ expect $'tid:\nthread:' rrd-dump -w t
 expect '' rrd-dump -n ''
 expect $'run one.rrd\nlayout.rbl\nruns' rrd-dump ''
 expect $'run one.rrd\nruns' rrd-merge -o x run
-for tool in rrd-dump rrd-merge rrd-check; do
+expect $'tar.zst\ntar.gz\ntar' rrd-pack --format = tar
+expect $'--level=' rrd-pack --lev
+touch old.tar.zst
+expect old.tar.zst rrd-merge -o x ol
+expect notes.txt rrd-pack -o x no
+for tool in rrd-dump rrd-merge rrd-check rrd-pack; do
   for option in $("$tool" --help | grep -oE '^(  -[a-zA-Z0-9], |      )--[a-z-]+=?' | grep -oE -- '--.*'); do
     COMP_WORDS=("$tool" "$option") COMP_CWORD=1 COMPREPLY=()
     _rrd_tools "$tool"
