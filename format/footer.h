@@ -58,6 +58,8 @@ typedef struct rk_manifest_chunk {
   uint64_t row_count, byte_offset, byte_size, uncompressed_size;
   bool has_log_time;
   int64_t min_log_time, max_log_time;
+  bool has_times; /* on the timeline that was asked for */
+  int64_t min_time, max_time;
 } rk_manifest_chunk;
 /* Decodes an RrdFooter payload: for each manifest its store and chunks. Everything is checked against `file_size`. */
 typedef struct rk_footer_manifest {
@@ -67,5 +69,9 @@ typedef struct rk_footer_manifest {
 } rk_footer_manifest;
 rk_status rk_footer_decode(rk_arena *arena, const void *payload, size_t size, uint64_t file_size,
                            const rk_footer_manifest **manifests, size_t *manifest_count, rk_error *error);
+/* The same with the chunks' times on `timeline`, of whatever kind. */
+rk_status rk_footer_decode_times(rk_arena *arena, const void *payload, size_t size, uint64_t file_size,
+                                 const char *timeline, const rk_footer_manifest **manifests, size_t *manifest_count,
+                                 rk_error *error);
 
 #endif

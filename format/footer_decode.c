@@ -133,8 +133,46 @@ static uint64_t number_at(const struct ArrowArray *array, int64_t row)
   return rk_load_u64((const char *)array->buffers[1] + 8 * (array->offset + row));
 }
 
-static rk_status decode_chunks(rk_arena *arena, message_bytes stream, uint64_t file_size, rk_footer_manifest *manifest,
-                               rk_error *error)
+/* A timeline's columns of smallest and largest values; false: it has none. */
+typedef struct times {
+  const struct ArrowArray *start, *end;
+} times;
+
+static bool times_of(rk_arena *arena, const batch *b, const char *timeline, times *t)
+{
+  static const rk_type_id types[] = {RK_TYPE_TIMESTAMP, RK_TYPE_INT64, RK_TYPE_DURATION};
+  const size_t size = strlen(timeline);
+  char *name = rk_arena_alloc(arena, size + sizeof ":start");
+  *t = (times){0};
+  if (name == NULL) {
+    return false;
+  }
+  memcpy(name, timeline, size);
+  for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+    memcpy(name + size, ":start", sizeof ":start");
+    t->start = column_of(b, name, types[i]);
+    memcpy(name + size, ":end", sizeof ":end");
+    t->end = column_of(b, name, types[i]);
+    if (t->start != NULL && t->end != NULL) {
+      return true;
+    }
+  }
+  *t = (times){0};
+  return true;
+}
+
+static bool time_range(const times *t, int64_t row, int64_t *min, int64_t *max)
+{
+  if (t->start == NULL || !present(t->start, row) || !present(t->end, row)) {
+    return false;
+  }
+  *min = (int64_t)number_at(t->start, row);
+  *max = (int64_t)number_at(t->end, row);
+  return true;
+}
+
+static rk_status decode_chunks(rk_arena *arena, message_bytes stream, uint64_t file_size, const char *timeline,
+                               rk_footer_manifest *manifest, rk_error *error)
 {
   batch b = {0};
   const rk_status status = rk_ipc_decode(arena, stream.data, stream.size, &b.schema, &b.columns, &b.row_count, error);
@@ -159,8 +197,12 @@ static rk_status decode_chunks(rk_arena *arena, message_bytes stream, uint64_t f
   if (!good) {
     return corrupt(error, "a manifest lacks a column");
   }
-  const struct ArrowArray *start = column_of(&b, "log_time:start", RK_TYPE_TIMESTAMP);
-  const struct ArrowArray *end = column_of(&b, "log_time:end", RK_TYPE_TIMESTAMP);
+  const times log_time = {.start = column_of(&b, "log_time:start", RK_TYPE_TIMESTAMP),
+                          .end = column_of(&b, "log_time:end", RK_TYPE_TIMESTAMP)};
+  times asked = {0};
+  if (timeline != NULL && !times_of(arena, &b, timeline, &asked)) {
+    return RK_ERR_NO_MEMORY;
+  }
   rk_manifest_chunk *chunks = rk_arena_array(arena, b.row_count == 0 ? 1 : (size_t)b.row_count, sizeof *chunks);
   if (chunks == NULL) {
     return RK_ERR_NO_MEMORY;
@@ -190,18 +232,16 @@ static rk_status decode_chunks(rk_arena *arena, message_bytes stream, uint64_t f
     if (!rk_range_ok(chunk->byte_offset, chunk->byte_size, file_size)) {
       return corrupt(error, "a chunk lies outside of the file");
     }
-    if (start != NULL && end != NULL && present(start, row) && present(end, row)) {
-      chunk->has_log_time = true;
-      chunk->min_log_time = (int64_t)number_at(start, row);
-      chunk->max_log_time = (int64_t)number_at(end, row);
-    }
+    chunk->has_log_time =
+        log_time.end != NULL && time_range(&log_time, row, &chunk->min_log_time, &chunk->max_log_time);
+    chunk->has_times = time_range(&asked, row, &chunk->min_time, &chunk->max_time);
   }
   manifest->chunk_count = (size_t)b.row_count;
   manifest->chunks = chunks;
   return RK_OK;
 }
 
-static rk_status decode_manifest(rk_arena *arena, message_bytes message, uint64_t file_size,
+static rk_status decode_manifest(rk_arena *arena, message_bytes message, uint64_t file_size, const char *timeline,
                                  rk_footer_manifest *manifest, rk_error *error)
 {
   message_bytes store = {0}, part = {0}, stream;
@@ -223,11 +263,18 @@ static rk_status decode_manifest(rk_arena *arena, message_bytes message, uint64_
   }
   rk_status status = decode_store(store, &manifest->store, error);
   status = status == RK_OK ? decode_part(arena, part, &stream, error) : status;
-  return status == RK_OK ? decode_chunks(arena, stream, file_size, manifest, error) : status;
+  return status == RK_OK ? decode_chunks(arena, stream, file_size, timeline, manifest, error) : status;
 }
 
 rk_status rk_footer_decode(rk_arena *arena, const void *payload, size_t size, uint64_t file_size,
                            const rk_footer_manifest **manifests, size_t *manifest_count, rk_error *error)
+{
+  return rk_footer_decode_times(arena, payload, size, file_size, NULL, manifests, manifest_count, error);
+}
+
+rk_status rk_footer_decode_times(rk_arena *arena, const void *payload, size_t size, uint64_t file_size,
+                                 const char *timeline, const rk_footer_manifest **manifests, size_t *manifest_count,
+                                 rk_error *error)
 {
   size_t count = 0;
   rk_pb_field field;
@@ -252,7 +299,7 @@ rk_status rk_footer_decode(rk_arena *arena, const void *payload, size_t size, ui
       continue;
     }
     const rk_status status =
-        decode_manifest(arena, (message_bytes){field.data, field.size}, file_size, &decoded[i++], error);
+        decode_manifest(arena, (message_bytes){field.data, field.size}, file_size, timeline, &decoded[i++], error);
     if (status != RK_OK) {
       return status;
     }

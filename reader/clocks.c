@@ -307,11 +307,16 @@ static rk_status learn(rk_reader *reader)
   rk_boot **boots = clocks->boots.items;
   for (size_t i = 0; i < clocks->boots.count; i++) {
     const rk_status status = settle_boot(boots[i]);
-    const rk_host_clock **slot = status ? NULL : rk_list_add(&clocks->infos, sizeof(const rk_host_clock *));
-    if (!slot) {
-      return status ? status : RK_ERR_NO_MEMORY;
+    if (status) {
+      return status;
     }
-    *slot = &boots[i]->info;
+    if (boots[i]->settled > 0) {
+      const rk_host_clock **slot = rk_list_add(&clocks->infos, sizeof(const rk_host_clock *));
+      if (!slot) {
+        return RK_ERR_NO_MEMORY;
+      }
+      *slot = &boots[i]->info;
+    }
   }
   if (clocks->infos.count > 1) {
     qsort(clocks->infos.items, clocks->infos.count, sizeof(const rk_host_clock *), compare_infos);

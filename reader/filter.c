@@ -186,6 +186,13 @@ static bool hash_admitted(const rk_filters *filters, uint64_t entity_hash)
          !has_hash(&filters->excluded_hashes, entity_hash);
 }
 
+/* Whether no key in [min_ns, max_ns] can pass; min_ns > max_ns: there is none. */
+static bool entry_outside(const rk_filters *filters, int64_t min_ns, int64_t max_ns)
+{
+  return min_ns > max_ns || (filters->has_since && max_ns < filters->since_ns) ||
+         (filters->has_until && min_ns >= filters->until_ns);
+}
+
 bool rk_filter_entry(rk_reader *reader, const rk_entry *entry)
 {
   const rk_filters *filters = &reader->filters;
@@ -195,8 +202,11 @@ bool rk_filter_entry(rk_reader *reader, const rk_entry *entry)
   if (filters->timeline && entry->is_static) {
     return false;
   }
-  if (!entry->is_static && ((filters->has_since && entry->max_ns < filters->since_ns) ||
-                            (filters->has_until && entry->min_ns >= filters->until_ns))) {
+  int64_t min_ns = entry->min_ns;
+  int64_t max_ns = entry->max_ns;
+  const bool known = !filters->timeline || filters->timeline == reader->log_time ||
+                     rk_index_timeline_hull(reader, entry, filters->timeline, &min_ns, &max_ns);
+  if (!entry->is_static && known && entry_outside(filters, min_ns, max_ns)) {
     return false;
   }
   if (filters->writers && entry->writer != 0 && !writer_admitted(filters, entry->writer)) {

@@ -5,6 +5,7 @@
 
 #include "format/error.h"
 #include "reader/clocks.h"
+#include "reader/footer_index.h"
 #include "reader/index.h"
 #include "reader/retime.h"
 #include "reader/source_zst.h"
@@ -38,6 +39,7 @@ typedef struct indexing {
   rk_input *input;
   rk_list losses; /* rk_pending_loss */
   size_t first_entry;
+  rk_told told; /* by a footer, of chunks that have no seal */
 } indexing;
 
 /* The whole frame, checked against its seal if it has one. */
@@ -129,6 +131,29 @@ static rk_status add_activation(indexing *ix, const rk_blueprint_activation *com
   return slot ? RK_OK : RK_ERR_NO_MEMORY;
 }
 
+/* What the footer tells of an unsealed chunk, if that is enough. Damage shows when it is decoded. */
+static bool take_told(indexing *ix, rk_entry *entry)
+{
+  rk_reader *reader = ix->reader;
+  const rk_told_chunk *told = rk_told_find(&ix->told, entry->offset, entry->size);
+  const rk_manifest_chunk *chunk = told ? told->chunk : NULL;
+  if (!chunk || !chunk->has_log_time || chunk->is_static || chunk->row_count == 0 || chunk->row_count > UINT32_MAX ||
+      chunk->min_log_time > chunk->max_log_time) {
+    return false; /* keys of such rows come from their row ids, which it does not tell */
+  }
+  const rk_store_entry *store = rk_index_store(reader, told->store);
+  const char *path = rk_names_add(&reader->names, chunk->entity_path, strlen(chunk->entity_path));
+  if (!store || !path || !rk_index_name(reader, entry, &store->store, path)) {
+    return false;
+  }
+  entry->told = true;
+  entry->row_count = (uint32_t)chunk->row_count;
+  entry->min_ns = rk_shift_ns(chunk->min_log_time, ix->input->shift_ns);
+  entry->max_ns = rk_shift_ns(chunk->max_log_time, ix->input->shift_ns);
+  entry->uncompressed_size = chunk->uncompressed_size < UINT32_MAX ? (uint32_t)chunk->uncompressed_size : UINT32_MAX;
+  return true;
+}
+
 static rk_status add_chunk(indexing *ix, rk_scan *scan, const rk_scan_frame *frame, rk_error *error)
 {
   rk_reader *reader = ix->reader;
@@ -159,6 +184,9 @@ static rk_status add_chunk(indexing *ix, rk_scan *scan, const rk_scan_frame *fra
     entry->uncompressed_size = seal->uncompressed_size < UINT32_MAX ? (uint32_t)seal->uncompressed_size : UINT32_MAX;
     entry->min_ns = rk_shift_ns(seal->min_log_time, ix->input->shift_ns);
     entry->max_ns = rk_shift_ns(seal->max_log_time, ix->input->shift_ns);
+  }
+  if (!frame->sealed && take_told(ix, entry)) {
+    store = rk_store_entry_of(rk_entry_store(reader, entry));
   }
   if (!store) { /* only decoding tells */
     rk_open_chunk *open;
@@ -329,7 +357,13 @@ static rk_status walk(indexing *ix, rk_scan *scan, rk_error *error)
   const rk_scan_events events = {
       .on_frame = on_frame, .on_loss = on_loss, .on_mark = on_mark, .on_progress = on_progress, .context = ix};
   rk_source_advise(&input->source, true);
-  rk_status status = rk_scan_run(scan, &events, error);
+  rk_status status = rk_told_read(&ix->told, input, reader->max_memory);
+  if (status) {
+    status = status == RK_ERR_IO ? rk_fail_errno(error, input->source.sys_errno, "cannot read")
+                                 : rk_fail(error, status, RK_NO_OFFSET, "no memory to read");
+  }
+  status = status ? status : rk_scan_run(scan, &events, error);
+  rk_told_free(&ix->told);
   rk_source_advise(&input->source, false);
   if (status == RK_OK) {
     input->live = rk_source_live(&input->source);

@@ -350,6 +350,7 @@ static rk_status complete(rk_reader *reader, rk_open_chunk *open, rk_entry *entr
   entry->max_ns = max_ns;
   entry->is_static = open->stored_static;
   entry->bare = open->chunk.component_count == 0;
+  entry->told = false;
   return RK_OK;
 }
 

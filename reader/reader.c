@@ -88,6 +88,7 @@ static void free_input(rk_input *input)
   rk_scan_free(input->scan);
   rk_source_close(&input->source);
   free(input->owned);
+  free(input->hulls.items);
   free(input);
 }
 
@@ -534,7 +535,7 @@ rk_status rk_reader_next_indexed(rk_reader *reader, const rk_chunk_info **chunk)
   status = status ? status : RK_END;
   for (rk_entry *entry; status == RK_END && (entry = next_entry(reader, &reader->next_indexed)) != NULL;) {
     const rk_place *known = rk_entry_place(reader, entry);
-    if (!known->entity_path || !known->store || entry->told || (reader->filters.timeline && !entry->is_static)) {
+    if (!known->entity_path || !known->store || (reader->filters.timeline && !entry->is_static)) {
       status = show_chunk(reader, entry, chunk);
       continue;
     }

@@ -21,6 +21,7 @@ typedef struct rk_input {
   void *owned;           /* the source's memory: rows of spools; NULL: an input of the caller's */
   struct rk_input *file; /* whose spool it is; NULL: it is the caller's */
   int64_t shift_ns;
+  rk_list hulls;         /* what footers tell of the chunks' times on the timeline that orders (footer_index.c) */
   rk_scan *scan;         /* where the walk stands, while the input may grow; else NULL */
   uint64_t pending_size; /* of the bytes at its end that are no whole frame yet */
   const char *path;      /* of the file itself, which may grow; NULL: standard input, memory, unpacked */
@@ -116,21 +117,23 @@ struct rk_reader {
   void *context;
   const char *log_time; /* the interned timeline name */
 
-  rk_list inputs;        /* rk_input * */
-  rk_blocks entries;     /* rk_entry, in input and file order: rk_entry_at */
-  rk_blocks places;      /* rk_place */
-  rk_table place_table;  /* the same by store and hashes */
-  rk_list input_list;    /* const rk_input_info *: the caller's */
-  rk_list footers;       /* rk_footer_place */
-  rk_table stores;       /* rk_store_entry, by the ids in the files after overrides */
-  rk_table by_recording; /* the first rk_store of each kind and recording id */
-  rk_list store_list;    /* the same, rk_store * */
-  rk_table writers;      /* rk_writer_entry */
-  rk_list writer_list;   /* rk_writer_info * */
-  rk_list activations;   /* rk_activation */
-  rk_clocks *clocks;     /* NULL: not asked for yet */
-  rk_table recordings;   /* recording hash in seals -> store */
-  rk_table entities;     /* entity hash in seals -> interned path */
+  rk_list inputs;            /* rk_input * */
+  rk_blocks entries;         /* rk_entry, in input and file order: rk_entry_at */
+  rk_blocks places;          /* rk_place */
+  rk_table place_table;      /* the same by store and hashes */
+  rk_list input_list;        /* const rk_input_info *: the caller's */
+  rk_list footers;           /* rk_footer_place */
+  rk_table stores;           /* rk_store_entry, by the ids in the files after overrides */
+  rk_table by_recording;     /* the first rk_store of each kind and recording id */
+  rk_list store_list;        /* the same, rk_store * */
+  rk_table writers;          /* rk_writer_entry */
+  rk_list writer_list;       /* rk_writer_info * */
+  rk_list activations;       /* rk_activation */
+  rk_clocks *clocks;         /* NULL: not asked for yet */
+  const char *hull_timeline; /* of the inputs' hulls; NULL: there are none */
+  size_t hull_footers;       /* how many footers they are from */
+  rk_table recordings;       /* recording hash in seals -> store */
+  rk_table entities;         /* entity hash in seals -> interned path */
   const rk_store *const *sorted_stores;
   const rk_writer_info *const *sorted_writers;
   size_t sorted_store_count, sorted_writer_count;
@@ -212,6 +215,10 @@ rk_status rk_index_input(rk_reader *reader, rk_input *input, rk_error *error);
 rk_status rk_index_grow(rk_reader *reader, rk_input *input, rk_error *error);
 /* Takes the entry's keys into its input's info. */
 void rk_index_widen(const rk_reader *reader, const rk_entry *entry);
+/* What footers tell of the chunk's values on `timeline` (interned; that of the filters, after rk_retime_settle); *min >
+ * *max: it has none. False: unknown. Decoding may tell otherwise. */
+bool rk_index_timeline_hull(const rk_reader *reader, const rk_entry *entry, const char *timeline, int64_t *min,
+                            int64_t *max);
 /* The store of that identity (after overrides); makes it. NULL when memory is short. */
 rk_store_entry *rk_index_store(rk_reader *reader, const rk_store_id *id);
 rk_writer_entry *rk_index_writer(const rk_reader *reader, const rk_store *store, uint32_t tag); /* or NULL */

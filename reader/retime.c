@@ -4,6 +4,7 @@
 #include "format/bytes.h"
 #include "format/error.h"
 #include "reader/clocks.h"
+#include "reader/footer_index.h"
 
 /* ---- Of entries ---- */
 
@@ -61,6 +62,10 @@ static rk_hull moved_hull(const rk_reader *reader, const rk_entry *entry, const 
 
 rk_status rk_retime_settle(rk_reader *reader, rk_error *error)
 {
+  const rk_status hulls_status = rk_hulls_settle(reader);
+  if (hulls_status) {
+    return rk_fail(error, hulls_status, RK_NO_OFFSET, "%s", rk_status_text(hulls_status));
+  }
   if (!reader->wall_clock || (reader->clocks && reader->clocks->ready)) {
     return RK_OK;
   }

@@ -11,7 +11,8 @@ static inline int64_t rk_shift_ns(int64_t time, int64_t shift)
   return !__builtin_add_overflow(time, shift, &sum) ? sum : shift < 0 ? INT64_MIN : INT64_MAX;
 }
 
-/* To be called before the entries' keys are used: with wall_clock it learns the clocks of all hosts, and moves the keys
+/* To be called before the entries' keys are used, and whenever the filters' timeline is another: reads what footers
+ * tell of that timeline; with wall_clock it learns the clocks of all hosts, and moves the keys
  * of all entries that were added since. Nothing to do costs nothing. RK_ERR_IO, RK_ERR_NO_MEMORY. */
 rk_status rk_retime_settle(rk_reader *reader, rk_error *error);
 /* An input is to be added: entries have their keys as they are in the files again, shifts included. */

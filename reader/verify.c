@@ -67,7 +67,7 @@ static rk_status check_chunk(rk_verifying *v, rk_entry *entry, rk_open_chunk **o
     return progress(v, entry->size);
   }
   rk_error failed = {.offset = RK_NO_OFFSET, .message = ""};
-  const bool decode = entry->sealed && !v->options->fast; /* others were decoded to be indexed */
+  const bool decode = entry->told || (entry->sealed && !v->options->fast); /* others were decoded to be indexed */
   rk_status status = decode ? rk_open_chunk_load(v->reader, entry, open, &failed) : rk_open_chunk_check(entry, &failed);
   if (status == RK_ERR_NO_MEMORY || status == RK_ERR_IO) {
     failed.status = status;
