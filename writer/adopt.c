@@ -206,6 +206,7 @@ static rk_status adopt_process(rk_recording *recording, int directory, const cha
   rk_drain_free(&o->drain);
   rk_buffer_free(&o->out);
   rk_buffer_free(&o->rows);
+  rk_packer_free(&o->packer);
   free(o);
   unclaim(recording, fd);
   return status;

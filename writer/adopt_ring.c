@@ -64,8 +64,8 @@ static rk_status find_present(rk_orphan *o, uint32_t first, size_t count, rk_err
   if (fstat(o->recording->fd, &info) != 0) {
     return rk_fail_errno(error, errno, "cannot read the recording");
   }
-  rk_frame_scan scan =
-      rk_frame_scan_begin(o->recording->fd, o->header.intent_file_offset, (uint64_t)info.st_size, o->recording->hash);
+  rk_frame_scan scan = rk_frame_scan_begin(o->recording->fd, o->recording->framing, o->header.intent_file_offset,
+                                           (uint64_t)info.st_size, o->recording->hash);
   rk_status status;
   while ((status = rk_frame_scan_next(&scan, error)) == RK_OK) {
     if (scan.seal.writer != o->header.tag) {
@@ -106,7 +106,7 @@ static rk_status load_rows(rk_orphan *o, uint64_t begin, uint64_t size, rk_error
 
 static rk_status flush_out(rk_orphan *o, size_t size, rk_error *error)
 {
-  rk_status status = rk_append(o->recording, o->out.data, size, error);
+  rk_status status = rk_append(o->recording, &o->packer, o->out.data, size, error);
   if (status != RK_OK) {
     return status;
   }

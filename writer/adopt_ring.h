@@ -18,6 +18,7 @@ typedef struct rk_orphan {
   rk_dictionary dictionary;
   rk_drain drain;
   rk_buffer out, rows;
+  rk_packer packer;
   int ring; /* the ring file at work */
   rk_ring_header header;
   uint8_t *present; /* [chunks of the intent]: in the recording already */

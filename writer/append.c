@@ -60,7 +60,7 @@ static int append_reserved(rk_recording *recording, const void *record, size_t s
   return 0;
 }
 
-int rk_append_raw(rk_recording *recording, const void *record, size_t size)
+int rk_append_raw(rk_recording *recording, const void *pieces, size_t size)
 {
   rk_tail *tail = &recording->tail;
   if (recording->fd < 0) {
@@ -75,7 +75,7 @@ int rk_append_raw(rk_recording *recording, const void *record, size_t size)
   if (limited) {
     rk_limit_guard_begin(&guard);
   }
-  const int failed = append_reserved(recording, record, size);
+  const int failed = append_reserved(recording, pieces, size);
   if (limited) {
     rk_limit_guard_end(&guard);
   }
@@ -99,11 +99,16 @@ static void align(rk_recording *recording)
   rk_buffer_free(&out);
 }
 
-rk_status rk_append(rk_recording *recording, const void *record, size_t size, rk_error *error)
+rk_status rk_append(rk_recording *recording, rk_packer *packer, const void *record, size_t size, rk_error *error)
 {
+  const uint8_t *bytes;
+  const rk_status packed = rk_pack(recording, packer, record, size, &bytes, &size);
+  if (packed != RK_OK) {
+    return rk_fail(error, packed, RK_NO_OFFSET, "no memory to compress a record");
+  }
   const int cancel = rk_cancel_off();
   pthread_mutex_lock(&recording->append_mutex); /* waiting asleep is cheaper than spinning on the inode's lock */
-  const int failed = rk_append_raw(recording, record, size);
+  const int failed = rk_append_raw(recording, bytes, size);
   if (failed == 0) {
     if (recording->tail.end % RK_FRAME_ALIGNMENT != 0) {
       align(recording);

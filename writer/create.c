@@ -103,6 +103,20 @@ static rk_status write_all(int fd, const uint8_t *data, size_t size)
   return RK_OK;
 }
 
+static bool ends_with(const char *text, const char *end)
+{
+  const size_t size = strlen(text), end_size = strlen(end);
+  return size > end_size && strcmp(text + size - end_size, end) == 0;
+}
+
+static void use_framing(rk_recording *recording, const rk_framing *framing)
+{
+  recording->framing = framing;
+  if (framing == &rk_framing_zst) {
+    recording->compression = RK_COMPRESSION_NONE;
+  }
+}
+
 /* RK_OK: created. RK_END: another process was first. */
 static rk_status create(rk_recording *recording, const rk_recording_options *options, rk_error *error)
 {
@@ -124,19 +138,24 @@ static rk_status create(rk_recording *recording, const rk_recording_options *opt
   recording->clock_offset = realtime - monotonic;
   recording->hash = rk_recording_hash(recording->application_id, recording->recording_id);
   rk_buffer start = {0};
+  rk_packer packer = {0};
+  const uint8_t *bytes = NULL;
+  size_t size = 0;
   rk_buffer_append(&start, rk_stream_header_bytes, RK_STREAM_HEADER_SIZE);
   encode_record(recording, monotonic, realtime, RK_STREAM_HEADER_SIZE, &start);
-  recording->floor = start.size;
+  use_framing(recording, ends_with(recording->path, ".zst") ? &rk_framing_zst : &rk_framing_plain);
+  const bool made = !start.failed && rk_pack(recording, &packer, start.data, start.size, &bytes, &size) == RK_OK;
+  recording->floor = size;
   const mode_t mode = options->file_mode == 0 ? 0666 : (mode_t)(options->file_mode & 0777);
-  const int fd = start.failed ? -1 : open(temporary, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, mode);
-  if (start.failed) {
+  const int fd = !made ? -1 : open(temporary, O_RDWR | O_APPEND | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+  if (!made) {
     status = rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a recording");
   } else if (fd < 0) {
     status = rk_place_error(recording->path, errno, error);
   } else if (is_refused_place(recording, fd)) {
     status = rk_fail(error, RK_ERR_UNSUPPORTED, RK_NO_OFFSET,
                      "%.100s is on a network file system, which has no atomic append", recording->path);
-  } else if (write_all(fd, start.data, start.size) != RK_OK) {
+  } else if (write_all(fd, bytes, size) != RK_OK) {
     status = rk_fail_errno(error, errno, "cannot write %.100s", recording->path);
   } else if ((status = rk_participants_lock(fd, error)) == RK_OK) {
     /* The lock comes first: a recording that is visible has a participant. */
@@ -157,6 +176,7 @@ static rk_status create(rk_recording *recording, const rk_recording_options *opt
     recording->fd = fd;
   }
   rk_buffer_free(&start);
+  rk_packer_free(&packer);
   free(temporary);
   if (status != RK_OK) {
     free(recording->application_id);
@@ -181,7 +201,7 @@ static rk_status take_identity(rk_recording *recording, const rk_recording_optio
                                rk_error *error)
 {
   if (recording->application_id != NULL) { /* a child of fork finds its recording again */
-    if (strcmp(recording->application_id, identity->application_id) != 0 ||
+    if (recording->framing != identity->framing || strcmp(recording->application_id, identity->application_id) != 0 ||
         strcmp(recording->recording_id, identity->recording_id) != 0) {
       return rk_fail(error, RK_ERR_CONFLICT, RK_NO_OFFSET, "%.120s is another recording now", recording->path);
     }
@@ -196,6 +216,7 @@ static rk_status take_identity(rk_recording *recording, const rk_recording_optio
     recording->application_id = identity->application_id;
     recording->recording_id = identity->recording_id;
     identity->application_id = identity->recording_id = NULL;
+    use_framing(recording, identity->framing);
     recording->hash = rk_recording_hash(recording->application_id, recording->recording_id);
     recording->clock_offset = identity->clock_offset;
     if (!identity->shared || identity->boot_id[0] == '\0' || strcmp(identity->boot_id, rk_boot_id()) != 0) {

@@ -12,6 +12,7 @@ struct rk_scratch {
   rk_scratch *next;
   rk_drain drain;
   rk_buffer out;
+  rk_packer packer;
 };
 
 static rk_scratch *scratch_take(rk_recording *recording)
@@ -28,6 +29,7 @@ static rk_scratch *scratch_take(rk_recording *recording)
 static void scratch_give(rk_recording *recording, rk_scratch *scratch)
 {
   rk_drain_trim(&scratch->drain);
+  rk_packer_trim(&scratch->packer);
   if (scratch->out.capacity > 2 * RK_RECORD_SIZE) {
     rk_buffer_free(&scratch->out);
   }
@@ -43,6 +45,7 @@ void rk_scratches_free(rk_recording *recording)
     next = scratch->next;
     rk_drain_free(&scratch->drain);
     rk_buffer_free(&scratch->out);
+    rk_packer_free(&scratch->packer);
     free(scratch);
   }
   recording->scratches = NULL;
@@ -139,10 +142,11 @@ static void put_writer_record(const rk_recording *recording, const rk_ring *ring
   rk_writer_frame_encode(out, &store, recording->hash, &record);
 }
 
-/* Writes out->data[0, size) and moves what follows to the front. */
-static rk_status flush_record(rk_recording *recording, rk_ring *ring, rk_buffer *out, size_t size, rk_error *error)
+/* Writes the first `size` bytes of what is encoded and moves what follows to the front. */
+static rk_status flush_record(rk_recording *recording, rk_ring *ring, rk_scratch *scratch, size_t size, rk_error *error)
 {
-  const rk_status status = rk_append(recording, out->data, size, error);
+  rk_buffer *out = &scratch->out;
+  const rk_status status = rk_append(recording, &scratch->packer, out->data, size, error);
   if (status != RK_OK) {
     return status;
   }
@@ -185,7 +189,7 @@ static rk_status append_groups(rk_recording *recording, rk_ring *ring, const rk_
       failed = true; /* trying again would not help */
     }
     if (out->size > RK_RECORD_SIZE && before > 0) {
-      const rk_status written = flush_record(recording, ring, out, before, error);
+      const rk_status written = flush_record(recording, ring, scratch, before, error);
       if (written != RK_OK) {
         return written;
       }
@@ -193,7 +197,7 @@ static rk_status append_groups(rk_recording *recording, rk_ring *ring, const rk_
     }
   }
   if (out->size > 0) {
-    const rk_status written = flush_record(recording, ring, out, out->size, error);
+    const rk_status written = flush_record(recording, ring, scratch, out->size, error);
     if (written != RK_OK) {
       return written;
     }
@@ -267,7 +271,7 @@ rk_status rk_ring_drain_locked(rk_recording *recording, rk_ring *ring, rk_error 
     const uint64_t drops = dropped_rows(ring);
     rk_buffer_reset(&scratch->out);
     put_writer_record(recording, ring, drops, &scratch->out);
-    status = flush_record(recording, ring, &scratch->out, scratch->out.size, error);
+    status = flush_record(recording, ring, scratch, scratch->out.size, error);
     ring->recorded_drops = status == RK_OK ? drops : ring->recorded_drops;
   }
   for (uint64_t tail; status == RK_OK && (tail = ring->header->tail) < head;) {

@@ -50,14 +50,14 @@ static rk_manifest *manifest_of(finisher *f, const rk_store_id *store)
   return f->manifests[number];
 }
 
-/* Notes the chunk of the ArrowMsg frame in f->frame, which lies at `offset`. A message that cannot be read is left out:
- * it is damage, which a footer must not hide. */
-static rk_status note_chunk(finisher *f, uint64_t offset)
+/* Notes the chunk of an ArrowMsg frame, which lies at `offset` of the plain stream. A message that cannot be read is
+ * left out: it is damage, which a footer must not hide. */
+static rk_status note_chunk(finisher *f, const uint8_t *frame, size_t frame_size, uint64_t offset)
 {
   rk_arrow_msg message;
   rk_chunk chunk;
-  const uint8_t *data = f->frame.data + RK_FRAME_HEADER_SIZE;
-  const size_t size = f->frame.size - RK_FRAME_HEADER_SIZE;
+  const uint8_t *data = frame + RK_FRAME_HEADER_SIZE;
+  const size_t size = frame_size - RK_FRAME_HEADER_SIZE;
   rk_arena_reset(&f->arena);
   rk_buffer_reset(&f->payload);
   rk_status status = rk_arrow_msg_decode(data, size, &message, NULL);
@@ -95,57 +95,79 @@ static rk_status load_frame(finisher *f, int fd, uint64_t offset, uint64_t size,
   return frame == NULL ? RK_ERR_NO_MEMORY : rk_read_at(fd, frame, f->frame.size, offset);
 }
 
-static rk_status note_chunks(finisher *f, const rk_recording *recording, uint64_t size, rk_error *error)
+/* The chunks that a recording held before it was a shared one: they have no seals. */
+static rk_status note_unsealed(finisher *f, const rk_recording *recording)
 {
-  uint64_t offset = RK_STREAM_HEADER_SIZE;
-  while (offset < size) {
+  rk_status status = RK_OK;
+  for (uint64_t offset = RK_STREAM_HEADER_SIZE; status == RK_OK && offset < recording->floor; offset += f->frame.size) {
     rk_frame_header header;
-    rk_status status = load_frame(f, recording->fd, offset, size, &header);
-    const bool sealed = offset >= recording->floor; /* from here on every frame is */
-    if (status == RK_END || (status == RK_OK && sealed && !rk_seal_verify(f->frame.data, f->frame.size))) {
-      rk_frame_scan scan = rk_frame_scan_begin(recording->fd, offset + 1, size, recording->hash);
-      status = rk_frame_scan_next(&scan, error);
-      offset = scan.frame_offset;
-      rk_frame_scan_free(&scan);
-      if (status == RK_END) {
-        return RK_OK;
-      }
-      if (status != RK_OK) {
-        return status;
-      }
-      continue;
-    }
+    status = load_frame(f, recording->fd, offset, recording->floor, &header);
     if (status == RK_OK && header.kind == RK_FRAME_ARROW_MSG) {
-      status = note_chunk(f, offset);
+      status = note_chunk(f, f->frame.data, f->frame.size, offset);
     }
-    if (status != RK_OK) {
-      return status == RK_ERR_IO ? rk_fail_errno(error, errno, "cannot read %.100s", recording->path)
-                                 : rk_fail(error, status, offset, "cannot finish %.100s: no memory", recording->path);
-    }
-    offset += f->frame.size;
   }
-  return RK_OK;
+  return status == RK_END ? RK_OK : status;
+}
+
+/* All chunks of the file's first `size` bytes. *plain_size: of the stream that they hold. */
+static rk_status note_chunks(finisher *f, const rk_recording *recording, uint64_t size, uint64_t *plain_size,
+                             rk_error *error)
+{
+  const bool plain = recording->framing == &rk_framing_plain;
+  rk_status status = plain ? note_unsealed(f, recording) : RK_OK;
+  if (status == RK_ERR_IO) {
+    return rk_fail_errno(error, errno, "cannot read %.100s", recording->path);
+  }
+  rk_frame_scan scan = rk_frame_scan_begin(recording->fd, recording->framing, plain ? recording->floor : 0, size, 0);
+  rk_error why = {0};
+  while (status == RK_OK && (status = rk_frame_scan_next(&scan, &why)) == RK_OK) {
+    const uint8_t *frame = rk_frame_scan_load(&scan);
+    if (frame == NULL) {
+      rk_frame_scan_doubt(&scan);
+    } else if (scan.header.kind == RK_FRAME_ARROW_MSG) {
+      status = note_chunk(f, frame, (size_t)scan.seal.frame_size, scan.plain_offset);
+    }
+  }
+  *plain_size = plain ? size : scan.plain_size;
+  rk_frame_scan_free(&scan);
+  if (status == RK_END) {
+    return RK_OK;
+  }
+  if (why.status != RK_OK) {
+    if (error != NULL) {
+      *error = why;
+    }
+    return why.status;
+  }
+  return rk_fail(error, status, RK_NO_OFFSET, "cannot finish %.100s: no memory", recording->path);
 }
 
 /* Without O_APPEND nothing is gained: alone, the end is ours. A write that fails is taken back. */
-static rk_status write_footer(const rk_recording *recording, const rk_buffer *bytes, uint64_t size, rk_error *error)
+static rk_status write_footer(const rk_recording *recording, const rk_buffer *footer, uint64_t size, rk_error *error)
 {
-  size_t done = 0;
-  while (done < bytes->size) {
-    const ssize_t n = write(recording->fd, bytes->data + done, bytes->size - done);
+  rk_packer packer = {0};
+  const uint8_t *bytes;
+  size_t done = 0, left;
+  if (rk_pack(recording, &packer, footer->data, footer->size, &bytes, &left) != RK_OK) {
+    rk_packer_free(&packer);
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to finish a recording");
+  }
+  rk_status status = RK_OK;
+  while (status == RK_OK && done < left) {
+    const ssize_t n = write(recording->fd, bytes + done, left - done);
     if (n < 0 && errno == EINTR) {
       continue;
     }
     if (n <= 0) {
       const int failed = n < 0 ? errno : ENOSPC;
-      if (ftruncate(recording->fd, (off_t)size) != 0) {
-        return rk_fail_errno(error, errno, "cannot take back a torn footer of %.100s", recording->path);
-      }
-      return rk_fail_errno(error, failed, "cannot finish %.100s", recording->path);
+      status = ftruncate(recording->fd, (off_t)size) != 0
+                   ? rk_fail_errno(error, errno, "cannot take back a torn footer of %.100s", recording->path)
+                   : rk_fail_errno(error, failed, "cannot finish %.100s", recording->path);
     }
-    done += (size_t)n;
+    done += n > 0 ? (size_t)n : 0;
   }
-  return RK_OK;
+  rk_packer_free(&packer);
+  return status;
 }
 
 rk_status rk_finish_append(rk_recording *recording, rk_error *error)
@@ -158,13 +180,14 @@ rk_status rk_finish_append(rk_recording *recording, rk_error *error)
   rk_buffer footer = {0};
   const rk_store_id store = rk_recording_store(recording);
   rk_status status = RK_OK;
+  uint64_t plain_size = 0;
   if (manifest_of(&f, &store) == NULL) { /* also where it has no chunk */
     status = rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to finish a recording");
   } else {
-    status = note_chunks(&f, recording, (uint64_t)info.st_size, error);
+    status = note_chunks(&f, recording, (uint64_t)info.st_size, &plain_size, error);
   }
   if (status == RK_OK) {
-    status = rk_footer_encode(&footer, f.manifests, f.count, (uint64_t)info.st_size);
+    status = rk_footer_encode(&footer, f.manifests, f.count, plain_size);
     status = status == RK_OK
                  ? write_footer(recording, &footer, (uint64_t)info.st_size, error)
                  : rk_fail(error, status, RK_NO_OFFSET, "cannot make the footer of %.100s", recording->path);

@@ -15,15 +15,11 @@
 
 #include "format/bytes.h"
 #include "format/error.h"
-#include "format/frame.h"
-#include "format/messages.h"
 #include "format/seal.h"
 
 #define FILLER_PIECE ((off_t)128 << 20)
 #define SEARCH_BLOCK ((size_t)256 << 10)
 #define SEARCH_BACK  ((off_t)64 << 20) /* before an own record; what is further away is left to the walk */
-
-static const uint8_t seal_magic[12] = {0xCA, 0x81, 0x0C, 0x7C, 0x89, 'R', 'K', 'S', 'E', 'A', 'L', '\n'};
 
 /* ---- The descriptor for repairs ---- */
 
@@ -44,7 +40,10 @@ rk_status rk_heal_open(rk_recording *recording, rk_error *error)
       return rk_fail_errno(error, errno, "cannot open %.100s a second time", recording->path);
     }
   }
-  recording->tail = (rk_tail){.repair_fd = fd, .walked = RK_STREAM_HEADER_SIZE, .last = -1};
+  recording->tail = (rk_tail){.repair_fd = fd,
+                              .walked = (off_t)recording->framing->start,
+                              .walked_sealed = recording->framing == &rk_framing_zst,
+                              .last = -1};
   pthread_mutex_init(&recording->tail.walk_mutex, NULL);
   return RK_OK;
 }
@@ -95,53 +94,14 @@ static int write_at(const rk_recording *recording, const uint8_t *data, size_t s
 
 /* ---- Fillers ---- */
 
-static rk_text text_of(const char *text)
-{
-  return (rk_text){.data = text, .size = strlen(text)};
-}
-
-static size_t encode_message(const rk_recording *recording, uint64_t start, rk_buffer *out)
-{
-  const size_t frame = rk_frame_begin(out, RK_FRAME_SET_STORE_INFO);
-  const rk_store_info info = {.row_id = {.time_ns = 0, .inc = start},
-                              .store = {.kind = RK_STORE_RECORDING,
-                                        .application_id = text_of(recording->application_id),
-                                        .recording_id = text_of(recording->recording_id)},
-                              .source_kind = 1,
-                              .store_version = rk_load_u32(rk_stream_header_bytes + 4)};
-  rk_store_info_encode(out, &info);
-  return frame;
-}
-
-enum { PAD_HEADER = 3 + 4 }; /* key of RK_PAD_FIELD, length as a varint of four bytes */
-
 size_t rk_filler_min(const rk_recording *recording)
 {
-  rk_buffer out = {0};
-  encode_message(recording, 0, &out);
-  const size_t size = out.size + PAD_HEADER + RK_SEAL_SIZE;
-  rk_buffer_free(&out);
-  return size;
+  return recording->framing->filler_min(recording);
 }
 
 void rk_filler_encode(const rk_recording *recording, uint64_t start, size_t size, rk_buffer *out)
 {
-  const size_t frame = encode_message(recording, start, out);
-  const size_t pad = size - (out->size - frame) - PAD_HEADER - RK_SEAL_SIZE;
-  const uint8_t header[PAD_HEADER] = {
-      0xC2,
-      0x81,
-      0x0C,
-      (uint8_t)(pad | 0x80),
-      (uint8_t)(pad >> 7 | 0x80),
-      (uint8_t)(pad >> 14 | 0x80),
-      (uint8_t)(pad >> 21 & 0x7F),
-  };
-  rk_buffer_append(out, header, sizeof header);
-  rk_buffer_append_zero(out, pad);
-  rk_seal seal = {.flags = RK_SEAL_FILLER, .recording_hash = recording->hash};
-  /* The offset is told so that no further padding is wanted, wherever the frame ends. */
-  rk_seal_frame(out, frame, (unsigned)((RK_FRAME_ALIGNMENT - size % RK_FRAME_ALIGNMENT) % RK_FRAME_ALIGNMENT), &seal);
+  recording->framing->filler(recording, start, size, out);
 }
 
 int rk_heal_fill(rk_recording *recording, off_t start, off_t end)
@@ -165,39 +125,38 @@ int rk_heal_fill(rk_recording *recording, off_t start, off_t end)
 
 /* ---- Judging ---- */
 
-/* Whether `block` is a seal of this recording. *frame_size: of its frame. */
-static bool is_seal(const rk_recording *recording, const uint8_t block[RK_SEAL_SIZE], uint64_t *frame_size)
+/* Whether `block` is a seal of this recording. *size: of its piece. */
+static bool is_seal(const rk_recording *recording, const uint8_t block[RK_SEAL_SIZE], uint64_t *size)
 {
   rk_seal seal = {0};
-  const rk_status status = rk_seal_decode(block, &seal);
+  const rk_status status = recording->framing->seal(block, &seal);
   if (status == RK_ERR_UNSUPPORTED) { /* a newer version: its length is where it always is */
-    *frame_size = rk_load_u64(block + 16);
-    return *frame_size >= RK_FRAME_HEADER_SIZE + RK_SEAL_SIZE;
+    *size = rk_load_u64(block + 16);
+    return *size >= recording->framing->least;
   }
-  *frame_size = seal.frame_size;
+  *size = seal.frame_size;
   return status == RK_OK && seal.recording_hash == recording->hash;
 }
 
 bool rk_ends_sound(const rk_recording *recording, off_t offset)
 {
   uint8_t block[RK_SEAL_SIZE];
-  uint64_t frame_size;
-  return offset >= RK_SEAL_SIZE && read_at(recording, block, sizeof block, offset - RK_SEAL_SIZE) &&
-         is_seal(recording, block, &frame_size) && frame_size <= (uint64_t)offset - RK_STREAM_HEADER_SIZE;
+  uint64_t size;
+  return offset >= (off_t)recording->framing->least && read_at(recording, block, sizeof block, offset - RK_SEAL_SIZE) &&
+         is_seal(recording, block, &size) && size <= (uint64_t)offset - recording->framing->start;
 }
 
-/* The frame whose seal ends at `end`, if its header and hash are right: where it starts; -1. */
-static off_t frame_before(const rk_recording *recording, const uint8_t seal[RK_SEAL_SIZE], off_t end)
+/* The piece whose seal ends at `end`, if its head and hash are right: where it starts; -1. */
+static off_t piece_before(const rk_recording *recording, const uint8_t seal[RK_SEAL_SIZE], off_t end)
 {
   uint64_t size;
-  if (!is_seal(recording, seal, &size) || size > (uint64_t)end - RK_STREAM_HEADER_SIZE) {
+  const rk_framing *framing = recording->framing;
+  if (!is_seal(recording, seal, &size) || size > (uint64_t)end - framing->start) {
     return -1;
   }
   const off_t start = end - (off_t)size;
   uint8_t bytes[8192];
-  rk_frame_header header;
-  if (!read_at(recording, bytes, RK_FRAME_HEADER_SIZE, start) || !rk_frame_header_decode(bytes, &header) ||
-      header.kind == RK_FRAME_END || header.size != size - RK_FRAME_HEADER_SIZE) {
+  if (!read_at(recording, bytes, framing->head_size, start) || framing->size(bytes) != size) {
     return -1;
   }
   XXH3_state_t state;
@@ -226,12 +185,12 @@ static off_t next_sound(const rk_recording *recording, off_t from, off_t limit)
     size_t skip = 0;
     const uint8_t *hit;
     while (found < 0 && size - skip >= RK_SEAL_SIZE &&
-           (hit = memmem(block + skip, size - skip, seal_magic, sizeof seal_magic)) != NULL) {
+           (hit = memmem(block + skip, size - skip, recording->framing->seal_magic, RK_SEAL_MAGIC_SIZE)) != NULL) {
       skip = (size_t)(hit - block);
       if (size - skip < RK_SEAL_SIZE) {
         break;
       }
-      const off_t start = frame_before(recording, hit, at + (off_t)skip + RK_SEAL_SIZE);
+      const off_t start = piece_before(recording, hit, at + (off_t)skip + RK_SEAL_SIZE);
       found = start > from ? start : -1;
       skip++;
     }
@@ -244,6 +203,7 @@ static off_t next_sound(const rk_recording *recording, off_t from, off_t limit)
 /* Where the last sound frame that ends before `to` ends; -1: none within SEARCH_BACK. */
 static off_t last_sound(const rk_recording *recording, off_t to)
 {
+  const uint8_t *magic = recording->framing->seal_magic;
   uint8_t *block = malloc(SEARCH_BLOCK);
   const off_t least = to > SEARCH_BACK ? to - SEARCH_BACK : 0;
   off_t found = -1, end = to;
@@ -254,9 +214,9 @@ static off_t last_sound(const rk_recording *recording, off_t to)
       break;
     }
     for (size_t i = size - RK_SEAL_SIZE + 1; found < 0 && i-- > 0;) {
-      if (block[i] == seal_magic[0] && memcmp(block + i, seal_magic, sizeof seal_magic) == 0) {
+      if (block[i] == magic[0] && memcmp(block + i, magic, RK_SEAL_MAGIC_SIZE) == 0) {
         const off_t seal_end = at + (off_t)i + RK_SEAL_SIZE;
-        found = frame_before(recording, block + i, seal_end) >= 0 ? seal_end : -1;
+        found = piece_before(recording, block + i, seal_end) >= 0 ? seal_end : -1;
       }
     }
     end = at + RK_SEAL_SIZE - 1;
@@ -270,21 +230,26 @@ static off_t last_sound(const rk_recording *recording, off_t to)
 
 /* ---- Gaps ---- */
 
-/* Whether a frame with the bytes [start, start + size) occurs again after it, among the frames up to the end. */
+/* The size of the piece that begins at `at` and ends within `limit`, by its head alone; 0: none does. */
+static uint64_t piece_at(const rk_recording *recording, off_t at, off_t limit)
+{
+  uint8_t head[RK_PIECE_HEAD_MAX];
+  const uint64_t size =
+      read_at(recording, head, recording->framing->head_size, at) ? recording->framing->size(head) : 0;
+  return at <= limit && size <= (uint64_t)(limit - at) ? size : 0;
+}
+
+/* Whether a piece with the bytes [start, start + size) occurs again after it, among the frames up to the end. */
 static bool occurs_later(const rk_recording *recording, off_t start, off_t size)
 {
-  uint8_t wanted[RK_SEAL_SIZE], seal[RK_SEAL_SIZE], bytes[RK_FRAME_HEADER_SIZE];
+  uint8_t wanted[RK_SEAL_SIZE], seal[RK_SEAL_SIZE];
   if (!read_at(recording, wanted, sizeof wanted, start + size - RK_SEAL_SIZE)) {
     return false;
   }
   const off_t limit = lseek(recording->tail.repair_fd, 0, SEEK_END);
-  rk_frame_header header;
-  for (off_t at = start + size;
-       read_at(recording, bytes, sizeof bytes, at) && rk_frame_header_decode(bytes, &header);) {
-    if (header.size < RK_SEAL_SIZE || header.size > (uint64_t)(limit - at) - sizeof bytes) {
-      break;
-    }
-    at += (off_t)(sizeof bytes + header.size);
+  off_t at = start + size;
+  for (uint64_t next; (next = piece_at(recording, at, limit)) >= recording->framing->least;) {
+    at += (off_t)next;
     if (!read_at(recording, seal, sizeof seal, at - RK_SEAL_SIZE)) {
       break;
     }
@@ -302,24 +267,20 @@ static int move_away(rk_recording *recording, off_t start, off_t offset)
   if (flock(recording->tail.repair_fd, LOCK_EX | LOCK_NB) != 0) {
     return errno;
   }
-  uint8_t bytes[RK_FRAME_HEADER_SIZE];
-  rk_frame_header header;
+  const off_t limit = lseek(recording->tail.repair_fd, 0, SEEK_END);
+  const uint64_t cover = piece_at(recording, start, limit);
+  const size_t size = (size_t)piece_at(recording, offset, limit);
   int failed = EAGAIN; /* covered by another meanwhile */
-  if (read_at(recording, bytes, sizeof bytes, start) && rk_frame_header_decode(bytes, &header) &&
-      header.size < (uint64_t)INT64_MAX - (uint64_t)start - sizeof bytes &&
-      rk_ends_sound(recording, start + (off_t)(sizeof bytes + header.size)) &&
-      start + (off_t)(sizeof bytes + header.size) > offset) {
+  if (cover > (uint64_t)(offset - start) && rk_ends_sound(recording, start + (off_t)cover)) {
     failed = 0;
-  } else if (read_at(recording, bytes, sizeof bytes, offset) && rk_frame_header_decode(bytes, &header) &&
-             header.size <= (uint64_t)SIZE_MAX / 4) {
-    const size_t size = sizeof bytes + (size_t)header.size;
+  } else if (size >= recording->framing->least) {
     rk_buffer copy = {0};
-    uint8_t *frame = rk_buffer_extend(&copy, size);
-    if (frame == NULL) {
+    uint8_t *piece = rk_buffer_extend(&copy, size);
+    if (piece == NULL) {
       failed = ENOMEM;
-    } else if (read_at(recording, frame, size, offset) && rk_seal_verify(frame, size)) {
-      const bool says_nothing = (rk_load_u16(frame + size - RK_SEAL_SIZE + 14) & RK_SEAL_FILLER) != 0;
-      failed = says_nothing || occurs_later(recording, offset, (off_t)size) ? 0 : rk_append_raw(recording, frame, size);
+    } else if (read_at(recording, piece, size, offset) && recording->framing->verify(piece, size)) {
+      const bool says_nothing = (rk_load_u16(piece + size - RK_SEAL_SIZE + 14) & RK_SEAL_FILLER) != 0;
+      failed = says_nothing || occurs_later(recording, offset, (off_t)size) ? 0 : rk_append_raw(recording, piece, size);
       if (failed == 0) {
         failed = rk_heal_fill(recording, start, offset + (off_t)size);
       }
@@ -351,27 +312,29 @@ static bool walk(rk_recording *recording, size_t frames)
 {
   rk_tail *tail = &recording->tail;
   const off_t limit = lseek(tail->repair_fd, 0, SEEK_END);
-  uint8_t bytes[RK_FRAME_HEADER_SIZE], seal[RK_SEAL_SIZE + RK_FRAME_HEADER_SIZE];
-  bool has_header = false;
-  off_t bad = -1; /* begins a frame whose hash is wrong */
+  const rk_framing *framing = recording->framing;
+  const off_t head_size = (off_t)framing->head_size;
+  uint8_t head[RK_PIECE_HEAD_MAX], seal[RK_SEAL_SIZE + RK_PIECE_HEAD_MAX];
+  bool has_head = false;
+  off_t bad = -1; /* begins a piece whose hash is wrong */
   off_t healed = -1;
   if (tail->walked == tail->stuck_at && limit == tail->stuck_limit) {
     return true;
   }
   for (; frames > 0 && tail->walked < limit; frames--) {
     const off_t at = tail->walked;
-    rk_frame_header header;
-    uint64_t frame_size;
-    bool sound = at != bad && (has_header || read_at(recording, bytes, sizeof bytes, at)) &&
-                 rk_frame_header_decode(bytes, &header) && header.kind != RK_FRAME_END &&
-                 header.size <= (uint64_t)(limit - at) && sizeof bytes <= (uint64_t)(limit - at) - header.size;
-    has_header = false;
+    uint64_t sealed_size;
+    const uint64_t size =
+        at != bad && (has_head || read_at(recording, head, framing->head_size, at)) ? framing->size(head) : 0;
+    bool sound = size > 0 && size <= (uint64_t)(limit - at);
+    has_head = false;
     if (sound) {
-      const off_t end = at + (off_t)(sizeof bytes + header.size);
-      const bool more = limit - end >= RK_FRAME_HEADER_SIZE;
-      const bool sealed = header.size >= RK_SEAL_SIZE &&
-                          read_at(recording, seal, more ? sizeof seal : RK_SEAL_SIZE, end - RK_SEAL_SIZE) &&
-                          is_seal(recording, seal, &frame_size) && frame_size == sizeof bytes + header.size;
+      const off_t end = at + (off_t)size;
+      const bool more = limit - end >= head_size;
+      const bool sealed =
+          size >= framing->least &&
+          read_at(recording, seal, RK_SEAL_SIZE + (more ? framing->head_size : 0), end - RK_SEAL_SIZE) &&
+          is_seal(recording, seal, &sealed_size) && sealed_size == size;
       /* A recording that began as one of other software has frames without seals first. */
       sound = sealed || !tail->walked_sealed;
       tail->walked_sealed = tail->walked_sealed || sealed;
@@ -379,8 +342,8 @@ static bool walk(rk_recording *recording, size_t frames)
         tail->last = sealed ? at : -1;
         tail->walked = end;
         if (sealed && more) {
-          memcpy(bytes, seal + RK_SEAL_SIZE, sizeof bytes);
-          has_header = true;
+          memcpy(head, seal + RK_SEAL_SIZE, framing->head_size);
+          has_head = true;
         }
         continue;
       }
@@ -388,7 +351,7 @@ static bool walk(rk_recording *recording, size_t frames)
     /* A frame torn within its hash passes for sound, its hash being the beginning of what follows. */
     if (tail->last >= 0) {
       uint8_t block[RK_SEAL_SIZE];
-      if (!read_at(recording, block, sizeof block, at - RK_SEAL_SIZE) || frame_before(recording, block, at) < 0) {
+      if (!read_at(recording, block, sizeof block, at - RK_SEAL_SIZE) || piece_before(recording, block, at) < 0) {
         const off_t inside = next_sound(recording, tail->last, limit);
         bad = inside >= 0 && inside < at ? tail->last : -1;
         tail->walked = bad >= 0 ? bad : at;

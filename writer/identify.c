@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <zstd.h>
 
 #include "format/bytes.h"
 #include "format/error.h"
@@ -14,6 +15,7 @@
 #include "writer/frame_scan.h"
 
 #define STORE_INFO_MAX ((uint64_t)1 << 20)
+#define UNIT_MAX       ((uint64_t)64 << 20) /* the first unit */
 #define TORN_MAX       ((uint64_t)64 << 10) /* of a file without seals: more is not the start of a record of ours */
 
 void rk_identity_free(rk_identity *identity)
@@ -44,14 +46,28 @@ static bool has_nul(rk_text text)
   return text.size != 0 && memchr(text.data, '\0', text.size) != NULL;
 }
 
+/* The unit that ends a stream at the end of the file, if one does. */
+static bool last_unit(int fd, uint64_t size, rk_zst_unit *unit)
+{
+  uint8_t bytes[RK_SEAL_SIZE];
+  rk_seal seal;
+  return size >= RK_UNIT_MIN && rk_read_at(fd, bytes, RK_SEAL_SIZE, size - RK_SEAL_SIZE) == RK_OK &&
+         rk_unit_seal_decode(bytes, &seal) == RK_OK && seal.frame_size <= size &&
+         rk_read_at(fd, bytes, RK_UNIT_HEAD_SIZE, size - seal.frame_size) == RK_OK &&
+         rk_unit_head_decode(bytes, unit) == RK_OK && unit->size == seal.frame_size &&
+         (unit->flags & RK_UNIT_STREAM_FOOTER) != 0;
+}
+
 bool rk_is_finished(int fd)
 {
   uint8_t bytes[RK_STREAM_FOOTER_SIZE];
   rk_stream_footer footer;
+  rk_zst_unit unit;
   struct stat info;
   return fstat(fd, &info) == 0 && info.st_size >= (off_t)sizeof bytes &&
-         rk_read_at(fd, bytes, sizeof bytes, (uint64_t)info.st_size - sizeof bytes) == RK_OK &&
-         rk_stream_footer_decode(bytes, &footer);
+         ((rk_read_at(fd, bytes, sizeof bytes, (uint64_t)info.st_size - sizeof bytes) == RK_OK &&
+           rk_stream_footer_decode(bytes, &footer)) ||
+          last_unit(fd, (uint64_t)info.st_size, &unit));
 }
 
 /* A stream footer that fits the End before it. */
@@ -228,19 +244,75 @@ static rk_status walk(int fd, const char *path, uint64_t size, rk_identity *iden
   return identity->torn ? check_torn(fd, path, offset, end, error) : RK_OK;
 }
 
+/* The first unit holds the stream header and the recording record's frame. */
+static rk_status identify_units(int fd, const char *path, uint64_t size, const rk_zst_unit *unit, rk_identity *identity,
+                                rk_error *error)
+{
+  rk_zst_unit last;
+  if (unit->size > size || unit->size > UNIT_MAX || unit->plain_size > UNIT_MAX ||
+      (unit->flags & RK_UNIT_STREAM_HEADER) == 0) {
+    return not_shared(path, 0, error);
+  }
+  rk_buffer bytes = {0}, record = {0}, frame = {0};
+  struct ZSTD_DCtx_s *context = ZSTD_createDCtx();
+  uint8_t *out = rk_buffer_extend(&bytes, (size_t)unit->size);
+  rk_status status = context == NULL || out == NULL ? no_memory(error) : rk_read_at(fd, out, (size_t)unit->size, 0);
+  if (status == RK_OK) {
+    status = rk_unit_unwrap(&record, context, out, (size_t)unit->size);
+    status = status == RK_OK || status == RK_ERR_NO_MEMORY ? status : not_shared(path, 0, error);
+  } else if (status != RK_ERR_NO_MEMORY) {
+    status = cannot_read(path, status, error);
+  }
+  rk_frame_header header;
+  for (size_t at = RK_STREAM_HEADER_SIZE; status == RK_OK && !identity->shared && at < record.size;
+       at += RK_FRAME_HEADER_SIZE + (size_t)header.size) {
+    rk_frame_header_decode(record.data + at, &header); /* the unit's frames make up its record */
+    rk_buffer_reset(&frame);
+    rk_buffer_append(&frame, record.data + at, RK_FRAME_HEADER_SIZE + (size_t)header.size);
+    if (frame.failed) {
+      status = no_memory(error);
+    } else if (header.kind != RK_FRAME_SET_STORE_INFO) {
+      break;
+    } else {
+      status = take_store_info(&frame, 0, path, identity, &identity->shared, error);
+    }
+  }
+  if (status == RK_OK && !identity->shared) {
+    status = not_shared(path, 0, error);
+  }
+  identity->floor = unit->size;
+  identity->finished = last_unit(fd, size, &last) && last.frame_count == 1 && last.size <= size - identity->floor;
+  identity->end_frame = identity->finished ? size - last.size : 0;
+  rk_buffer_free(&bytes);
+  rk_buffer_free(&record);
+  rk_buffer_free(&frame);
+  ZSTD_freeDCtx(context);
+  return status;
+}
+
 rk_status rk_identify(int fd, const char *path, uint64_t size, rk_identity *identity, rk_error *error)
 {
-  *identity = (rk_identity){0};
-  uint8_t bytes[RK_STREAM_HEADER_SIZE];
+  *identity = (rk_identity){.framing = &rk_framing_plain};
+  uint8_t bytes[RK_UNIT_HEAD_SIZE] = {0};
   if (size == 0) {
     return rk_fail(error, RK_ERR_NOT_RRD, 0, "%.100s exists and is empty", path);
   }
-  if (size < sizeof bytes) {
+  if (size < RK_STREAM_HEADER_SIZE) {
     return rk_fail(error, RK_ERR_NOT_RRD, size, "%.100s is not a Rerun recording", path);
   }
-  rk_status status = rk_read_at(fd, bytes, sizeof bytes, 0);
+  rk_status status = rk_read_at(fd, bytes, size < sizeof bytes ? (size_t)size : sizeof bytes, 0);
   if (status != RK_OK) {
     return cannot_read(path, status, error);
+  }
+  rk_zst_unit unit;
+  status = rk_unit_head_decode(bytes, &unit);
+  if (status != RK_END) {
+    identity->framing = &rk_framing_zst;
+    return status == RK_OK ? identify_units(fd, path, size, &unit, identity, error) : not_shared(path, 0, error);
+  }
+  static const uint8_t zstd_magic[4] = {0x28, 0xB5, 0x2F, 0xFD};
+  if (memcmp(bytes, zstd_magic, sizeof zstd_magic) == 0) {
+    return rk_fail(error, RK_ERR_UNSUPPORTED, 0, "%.100s was compressed as a whole and cannot be appended to", path);
   }
   rk_stream_header header;
   status = rk_stream_header_decode(bytes, &header, error);

@@ -48,17 +48,17 @@ rk_status rk_tail_repair(rk_recording *recording, int fd, uint64_t floor, rk_err
   if (size <= floor) {
     return RK_OK;
   }
-  rk_status status = rk_frame_scan_last(fd, floor, size, recording->hash, &last, error);
+  rk_status status = rk_frame_scan_last(fd, recording->framing, floor, size, recording->hash, &last, error);
   if (status != RK_OK || last == size) {
     return status;
   }
-  uint8_t bytes[RK_STREAM_HEADER_SIZE];
-  if (size - last >= sizeof bytes) {
-    status = rk_read_at(fd, bytes, sizeof bytes, last);
+  uint8_t head[RK_PIECE_HEAD_MAX] = {0};
+  if (size - last >= RK_STREAM_HEADER_SIZE) {
+    status = rk_read_at(fd, head, size - last < sizeof head ? (size_t)(size - last) : sizeof head, last);
     if (status != RK_OK) {
       return rk_fail_errno(error, errno, "cannot read %.100s", recording->path);
     }
-    if (memcmp(bytes, rk_stream_header_bytes, 4) == 0) {
+    if (recording->framing->is_stream(head)) {
       return rk_fail(error, RK_ERR_UNSUPPORTED, last, "%.100s holds several streams and cannot be appended to",
                      recording->path);
     }

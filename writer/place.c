@@ -89,6 +89,10 @@ rk_status rk_place_choose(rk_recording *recording, const rk_recording_options *o
     }
   }
   const char *end = strrchr(path + length, '.');
+  if (end != NULL && strcmp(end, ".zst") == 0) { /* ".rrd.zst" stays together */
+    const char *before = memrchr(path + length, '.', (size_t)(end - (path + length)));
+    end = before == NULL ? end : before;
+  }
   const size_t stem = end == NULL || end == path + length ? strlen(path) : (size_t)(end - path);
   char *own = NULL;
   if (asprintf(&own, "%.*s.%s-%ld-%08x%s", (int)stem, path, host, (long)getpid(), (unsigned)random, path + stem) < 0) {

@@ -51,8 +51,8 @@ static rk_status take_options(rk_recording *recording, const rk_recording_option
     return status;
   }
   if (options->compression < RK_COMPRESSION_DEFAULT || options->compression > RK_COMPRESSION_LZ4 ||
-      options->flush_age_ns < 0) {
-    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "unknown compression or negative flush age");
+      options->flush_age_ns < 0 || options->zstd_level < -7 || options->zstd_level > 19) {
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "unknown compression or level, or negative flush age");
   }
   size_t ring_size = options->ring_size != 0 ? options->ring_size : size_from_environment("RRDKIT_RING_SIZE");
   ring_size = ring_size == 0 ? RK_RING_SIZE_DEFAULT : ring_size;
@@ -74,6 +74,7 @@ static rk_status take_options(rk_recording *recording, const rk_recording_option
   recording->on_error = options->on_error;
   recording->context = options->context;
   recording->compression = options->compression == RK_COMPRESSION_DEFAULT ? RK_COMPRESSION_LZ4 : options->compression;
+  recording->zstd_level = options->zstd_level == 0 ? 1 : options->zstd_level;
   recording->flush_age_ns = options->flush_age_ns == 0 ? RK_FLUSH_AGE_DEFAULT : options->flush_age_ns;
   return RK_OK;
 }

@@ -18,6 +18,7 @@
 #include "format/spool.h"
 #include "rrdkit/recording.h"
 #include "writer/component.h"
+#include "writer/framing.h"
 #include "writer/map.h"
 
 #define RK_NAME_MAX              4096
@@ -144,7 +145,9 @@ struct rk_recording {
   char *application_id, *recording_id;
   uint64_t hash;
   uint64_t floor; /* end of the recording record's frame: up to there the file is sound, from there on it is sealed */
-  rk_compression compression;
+  const rk_framing *framing;
+  rk_compression compression; /* of chunks: none in units */
+  int zstd_level;
   size_t ring_size;
   int64_t flush_age_ns;
   int fd;             /* O_RDWR | O_APPEND; holds the participants' lock */
@@ -294,11 +297,11 @@ rk_store_id rk_recording_store(const rk_recording *recording);
 /* ---- append.c ---- */
 /* One write of whole sealed frames, and healing of what lies before them. On failure nothing of them counts as written.
  */
-rk_status rk_append(rk_recording *recording, const void *record, size_t size, rk_error *error);
+rk_status rk_append(rk_recording *recording, rk_packer *packer, const void *record, size_t size, rk_error *error);
 /* While appends are refused: whether they still would be, before rows are made into chunks for nothing. */
 rk_status rk_append_probe(rk_recording *recording, rk_error *error);
-/* The same as rk_append with the append mutex held. 0 or an errno. */
-int rk_append_raw(rk_recording *recording, const void *record, size_t size);
+/* The same of whole pieces, with the append mutex held. 0 or an errno. */
+int rk_append_raw(rk_recording *recording, const void *pieces, size_t size);
 
 /* ---- reserve.c ---- */
 /* Between begin and end the file-size limit refuses with EFBIG and kills nobody: SIGXFSZ is kept from the thread. */
