@@ -2,6 +2,7 @@
 """rrd-dump and rrd-merge from the outside: exit codes, messages, formats and values, on recordings made by log_cli."""
 import base64
 import csv
+import datetime
 import fcntl
 import io
 import json
@@ -64,7 +65,8 @@ def test_usage_errors():
     for command in ([DUMP], [DUMP, "--bogus", "x"], [DUMP, "-Z", "x"], [DUMP, "-n", "x", "f"], [DUMP, "-n"],
                     [DUMP, "--format=xml", "f"], [DUMP, "--since=yesterday", "f"], [DUMP, "--until=+", "f"],
                     [DUMP, "--writer=pid:x", "f"], [DUMP, "--writer=123456789", "f"], [DUMP, "--color=red", "f"],
-                    [DUMP, "--width=-1", "f"], [DUMP, "--help=x"], [DUMP, "--info=x", "f"],
+                    [DUMP, "--width=-1", "f"], [DUMP, "--time=today", "f"], [DUMP, "--time=utc,delta,none", "f"], [DUMP, "--time=", "f"],
+                    [DUMP, "--lanes=x", "f"], [DUMP, "--svg=", "f"], [DUMP, "--help=x"], [DUMP, "--info=x", "f"],
                     [MERGE], [MERGE, "x"], [MERGE, "-o", "y"], [MERGE, "-o"], [MERGE, "-o", "a", "-o", "b", "c"],
                     [MERGE, "-o", "y", "--compression=zip", "x"], [MERGE, "-o", "y", "--chunk-rows=0", "x"],
                     [MERGE, "-o", "y", "--chunk-bytes=1Q", "x"], [MERGE, "-o", "y", "--application-id=a b", "x"]):
@@ -236,6 +238,44 @@ def test_text(a, rows):
     assert "\x1b[" not in pty_run(100, DUMP, "--color=never", a)[0]
     assert "\x1b[" in expect(run(DUMP, "--color=always", a), 0).decode()
     assert max(map(len, colour.sub("", pty_run(200, DUMP, a, environment={"COLUMNS": "70"})[0]).splitlines())) == 70
+
+
+def test_text_layout(a, rows):
+    """Columns stand where they stood in the first row, whatever comes."""
+    for width in (80, 120, 200, 0):
+        lines = expect(run(DUMP, f"--width={width}", a), 0).decode().splitlines()
+        lines = [line for line in lines if not line.startswith(("──", "static"))]
+        for word in ("elapsed=", "frame=", "/alpha/boxes", "/any", "/log", "/plot"):
+            places = {line.index(word) for line in lines if word in line}
+            assert len(places) == 1, (width, word, places)
+
+
+def test_times(a, rows):
+    moving = [r for r in rows if r["timelines"]]
+    nanoseconds = [int(r["row_id"][:16], 16) for r in moving]
+    rows_only = lambda *more, **kw: [l for l in expect(run(DUMP, *more, a, **kw), 0).decode().splitlines() if not l.startswith("static")]
+    seconds = lambda text: round(float(text) * 10**9)
+    assert [seconds(l.split()[0]) for l in rows_only("--time=relative")] == [n - nanoseconds[0] for n in nanoseconds]
+    assert [seconds(l.split()[0]) for l in rows_only("--time=delta")] == [0] + [b - a for a, b in zip(nanoseconds, nanoseconds[1:])]
+    both = rows_only("--time=absolute,delta")
+    assert [l.split()[0] for l in both] == [r["timelines"]["log_time"] for r in moving]
+    assert [seconds(l.split()[1]) for l in both] == [0] + [b - a for a, b in zip(nanoseconds, nanoseconds[1:])]
+    assert sum(l.startswith("elapsed=") for l in rows_only("--time=none")) == len(moving)
+    india = {**os.environ, "TZ": "XXX-5:30"}
+    local = [l.split()[0] for l in rows_only("--time=local", env=india)]
+    zone = datetime.timezone(datetime.timedelta(hours=5, minutes=30))
+    for text, n in zip(local, nanoseconds):
+        assert text.endswith("+05:30") and text[19] == "."
+        moment = datetime.datetime.fromtimestamp(n // 10**9, zone)
+        assert text == moment.strftime("%Y-%m-%dT%H:%M:%S") + f".{n % 10**9:09d}+05:30", text
+    assert " local ──\n" in expect(run(DUMP, "--time=local", "--width=80", a, env=india), 0).decode()
+
+
+def test_full_text(a):
+    short = expect(run(DUMP, "--width=120", "-e", "/any", a), 0).decode()
+    full = expect(run(DUMP, "--full", "-e", "/any", a), 0).decode()
+    assert "…" in short and "blob=6 B" in short and "18446744073709551615" not in short
+    assert "…" not in full and "AAEC/f7/" in full and "18446744073709551615" in full
 
 
 def test_info(a, rows):
@@ -518,6 +558,9 @@ def main():
         test_csv(a, rows)
         test_filters(a, rows)
         test_text(a, rows)
+        test_text_layout(a, rows)
+        test_times(a, rows)
+        test_full_text(a)
         test_info(a, rows)
         test_lanes(a, rows)
         test_missing_chunks(a)

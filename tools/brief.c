@@ -12,7 +12,7 @@
 #include "when.h"
 
 /* Items of a list that are shown; a fixed-size list of numbers is short by nature (a matrix). */
-enum { ITEMS_CUT = 3, ITEMS_FREE = 12, VECTOR_ITEMS = 16, DEPTH = 6 };
+enum { ITEMS_CUT = 3, ITEMS_FREE = 12, VECTOR_ITEMS = 16, TEXT_MOST = 400, DEPTH = 6 };
 
 typedef struct cell {
   const rk_component_cell *c;
@@ -38,6 +38,18 @@ static void line_unquote(line *l)
   memmove(o->data, o->data + 1, o->size);
 }
 
+/* "(1000×3)": of a list whose items were not all shown. */
+static void brief_shape(line *l, const struct ArrowSchema *schema, int64_t count)
+{
+  line_format(l, "(%" PRId64, count);
+  while (strncmp(schema->format, "+w:", 3) == 0 && schema->dictionary == NULL) {
+    line_text(l, "×");
+    line_text(l, schema->format + 3);
+    schema = schema->children[0];
+  }
+  line_text(l, ")");
+}
+
 static void brief_items(line *l, const struct ArrowSchema *schema, const struct ArrowArray *array, int64_t start,
                         int64_t count, int64_t most, int depth)
 {
@@ -46,8 +58,9 @@ static void brief_items(line *l, const struct ArrowSchema *schema, const struct 
     if (i > 0)
       line_text(l, ",");
     if (i == most) {
-      line_format(l, "…+%" PRId64, count - i);
-      break;
+      line_text(l, "…]");
+      brief_shape(l, schema, count);
+      return;
     }
     brief_value(l, schema, array, start + i, depth);
   }
@@ -56,13 +69,21 @@ static void brief_items(line *l, const struct ArrowSchema *schema, const struct 
 
 static int64_t most_items(const line *l)
 {
-  return l->limit > 0 ? ITEMS_CUT : ITEMS_FREE;
+  return l->in_full ? INT64_MAX : l->limit > 0 ? ITEMS_CUT : ITEMS_FREE;
 }
 
 static void brief_text(line *l, const char *bytes, size_t size)
 {
   line_text(l, "\"");
-  line_printable(l, bytes, size);
+  if (l->in_full || size <= TEXT_MOST) {
+    line_printable(l, bytes, size);
+  } else {
+    size_t cut = TEXT_MOST;
+    while (cut > 0 && ((unsigned char)bytes[cut] & 0xc0) == 0x80)
+      cut--;
+    line_printable(l, bytes, cut);
+    line_text(l, "…");
+  }
   line_text(l, "\"");
 }
 
@@ -76,6 +97,10 @@ static void brief_value(line *l, const struct ArrowSchema *schema, const struct 
     return;
   if (values_is_null(schema, array, index)) {
     line_text(l, "null");
+  } else if (values_is_blob(schema) && l->in_full) {
+    values_one(&l->scratch, schema, array, index);
+    line_unquote(l);
+    line_scratch(l);
   } else if (values_is_blob(schema)) {
     if (values_list(schema, array, index, &start, &count))
       size = (size_t)count;
@@ -148,7 +173,7 @@ static void brief_colours(line *l, const rk_component_cell *c)
     if (i > 0)
       line_text(l, ",");
     if (i == most) {
-      line_format(l, "…+%" PRId64, c->count - i);
+      line_format(l, "…(%" PRId64 ")", c->count);
       break;
     }
     brief_colour(l, values[c->values->offset + c->start + i]);
@@ -306,11 +331,6 @@ static void brief_archetype(line *l, const char *name, size_t name_size, cell *c
   int64_t instances = 0;
   for (size_t i = 0; i < count; i++)
     instances = cells[i].c->count > instances ? cells[i].c->count : instances;
-  if (instances > 1) {
-    line_style(l, "1");
-    line_format(l, "×%" PRId64 " ", instances);
-    line_style(l, NULL);
-  }
   bool first = true;
   for (size_t i = 0; i < count && !l->full; i++) {
     const rk_component_cell *c = cells[i].c;

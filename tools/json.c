@@ -37,10 +37,25 @@ static void escape(out *o, unsigned char c)
   out_format(o, "\\u%04x", c);
 }
 
+/* Bytes at the start of text that stand for themselves, in whole words. */
+static size_t plain_words(const char *text, size_t size)
+{
+  const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
+  size_t at = 0;
+  for (uint64_t word; at + 8 <= size; at += 8) {
+    memcpy(&word, text + at, sizeof word);
+    uint64_t quote = word ^ ones * '"', slash = word ^ ones * '\\';
+    uint64_t odd = (word - ones * 0x20) | (word + ones) | (quote - ones) | (slash - ones) | word;
+    if ((odd & highs) != 0) /* a control character, DEL, a quote, a backslash, or more than ASCII */
+      break;
+  }
+  return at;
+}
+
 void json_string(out *o, const char *text, size_t size)
 {
   out_char(o, '"');
-  size_t start = 0, at = 0;
+  size_t start = 0, at = plain_words(text, size);
   while (at < size) {
     unsigned char c = (unsigned char)text[at];
     if (c >= 0x20 && c < 0x7f && c != '"' && c != '\\') {

@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cli.h"
 #include "json.h"
@@ -42,10 +43,21 @@ void line_style(line *l, const char *style)
 
 static void append(line *l, const char *text, size_t size)
 {
+  size_t plain = terminal_plain_prefix(text, size);
   if (l->limit == 0) {
     out_bytes(&l->text, text, size);
-    l->column += size < 256 ? terminal_text_width(text, size) : size; /* no column follows a long text */
+    bool long_text = size - plain >= 256; /* no column follows a long text */
+    l->column += plain + (long_text ? size - plain : terminal_text_width(text + plain, size - plain));
     return;
+  }
+  if (plain > 0 && !l->full) {
+    size_t room = l->limit - l->column, taken = plain < room ? plain : room;
+    out_bytes(&l->text, text, taken);
+    l->column += taken;
+    if (taken > 0)
+      l->cut_at = l->column < l->limit ? l->text.size : l->text.size - 1;
+    text += taken;
+    size -= taken;
   }
   for (size_t at = 0; at < size && !l->full;) {
     uint32_t code = '?';
@@ -68,12 +80,24 @@ static void append(line *l, const char *text, size_t size)
   }
 }
 
+bool line_is_printable(const char *text, size_t size)
+{
+  for (size_t at = 0; at < size; at++)
+    if ((unsigned char)(text[at] - 0x20) >= 0x5f || text[at] == '\\')
+      return false;
+  return true;
+}
+
 void line_printable(line *l, const char *text, size_t size)
 {
   if (l->full)
     return;
   if (l->limit > 0 && size > l->limit * 4 + 64) /* the rest cannot be seen; a cut character ends behind the ellipsis */
     size = l->limit * 4 + 64;
+  if (line_is_printable(text, size)) {
+    append(l, text, size);
+    return;
+  }
   out_printable(&l->scratch, text, size);
   line_scratch(l);
 }
@@ -108,8 +132,11 @@ void line_styled(line *l, const char *style, const char *text)
 
 void line_pad(line *l, size_t column)
 {
-  while (l->column < column && !l->full)
-    line_text(l, " ");
+  static const char blanks[] = "                                ";
+  while (l->column < column && !l->full) {
+    size_t wanted = column - l->column;
+    append(l, blanks, wanted < sizeof blanks - 1 ? wanted : sizeof blanks - 1);
+  }
 }
 
 void line_print(line *l, out *o)

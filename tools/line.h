@@ -12,7 +12,9 @@ typedef struct line {
   size_t column; /* where the next character goes */
   size_t limit;  /* columns at most; 0: no limit */
   size_t cut_at; /* size of `text` where the ellipsis would go */
-  bool coloured, styled, full;
+  bool coloured, styled;
+  bool full;    /* it was cut: nothing more can be seen */
+  bool in_full; /* values are not elided */
 } line;
 
 void line_init(line *l, size_t limit, bool coloured);
@@ -20,6 +22,8 @@ void line_clear(line *l);
 void line_free(line *l);
 /* SGR parameters, e.g. "1;36"; NULL or "": back to normal. */
 void line_style(line *l, const char *style);
+/* Whether it is ASCII with nothing in it to escape. */
+bool line_is_printable(const char *text, size_t size);
 /* Text from files: control characters and stray bytes escaped. */
 void line_printable(line *l, const char *text, size_t size);
 /* Text of the tool's own, printable UTF-8. */

@@ -116,11 +116,24 @@ static decimal shortest(uint64_t c, int q, bool closer)
   return (decimal){s + (vb > middle || (vb == middle && (s & 1) != 0)), k};
 }
 
+static const char pairs[] =
+    "00010203040506070809101112131415161718192021222324252627282930313233343536373839404142434445464748"
+    "49505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
+    "9899";
+
 static char *put_uint(char *end, uint64_t value)
 {
-  do
-    *--end = (char)('0' + value % 10);
-  while ((value /= 10) != 0);
+  while (value >= 100) {
+    end -= 2;
+    memcpy(end, pairs + value % 100 * 2, 2);
+    value /= 100;
+  }
+  if (value < 10) {
+    *--end = (char)('0' + value);
+    return end;
+  }
+  end -= 2;
+  memcpy(end, pairs + value * 2, 2);
   return end;
 }
 
@@ -233,29 +246,45 @@ void out_padded(out *o, uint64_t value, int digits)
   char *p = out_reserve(o, (size_t)digits);
   if (p == NULL)
     return;
-  for (int i = digits - 1; i >= 0; i--, value /= 10)
-    p[i] = (char)('0' + value % 10);
+  int i = digits;
+  for (; i >= 2; i -= 2, value /= 100)
+    memcpy(p + i - 2, pairs + value % 100 * 2, 2);
+  if (i > 0)
+    p[0] = (char)('0' + value % 10);
   out_advance(o, (size_t)digits);
 }
 
-static void out_hex(out *o, uint64_t value, int digits)
+/* Eight hexadecimal digits, all at once: a nibble in each byte, 39 more where it is a letter. */
+static void put_hex32(char *p, uint32_t value)
 {
-  char *p = out_reserve(o, 16);
-  if (p == NULL)
-    return;
-  for (int i = digits - 1; i >= 0; i--, value >>= 4)
-    p[i] = "0123456789abcdef"[value & 15];
-  out_advance(o, (size_t)digits);
+  const uint64_t ones = UINT64_C(0x0101010101010101);
+  uint64_t x = value;
+  x = (x << 16 | x) & UINT64_C(0x0000ffff0000ffff);
+  x = (x << 8 | x) & UINT64_C(0x00ff00ff00ff00ff);
+  x = (x << 4 | x) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+  x += ones * '0' + ((x + ones * 6) >> 4 & ones) * ('a' - '0' - 10);
+  x = __builtin_bswap64(x);
+  for (int i = 0; i < 8; i++)
+    p[i] = (char)(x >> (8 * i));
 }
 
 void out_hex32(out *o, uint32_t value)
 {
-  out_hex(o, value, 8);
+  char *p = out_reserve(o, 8);
+  if (p == NULL)
+    return;
+  put_hex32(p, value);
+  out_advance(o, 8);
 }
 
 void out_hex64(out *o, uint64_t value)
 {
-  out_hex(o, value, 16);
+  char *p = out_reserve(o, 16);
+  if (p == NULL)
+    return;
+  put_hex32(p, (uint32_t)(value >> 32));
+  put_hex32(p + 8, (uint32_t)value);
+  out_advance(o, 16);
 }
 
 void out_decimal(out *o, const uint8_t *bytes, size_t size, int scale)

@@ -77,17 +77,6 @@ char *out_reserve_slow(out *o, size_t size)
   return data + o->size;
 }
 
-void out_bytes(out *o, const void *bytes, size_t size)
-{
-  if (size == 0)
-    return;
-  char *p = out_reserve(o, size);
-  if (p == NULL)
-    return;
-  memcpy(p, bytes, size);
-  out_advance(o, size);
-}
-
 void out_repeat(out *o, char c, size_t count)
 {
   char *p = count > 0 ? out_reserve(o, count) : NULL;

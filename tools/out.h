@@ -30,7 +30,14 @@ static inline void out_advance(out *o, size_t size)
   o->size += size;
 }
 
-void out_bytes(out *o, const void *bytes, size_t size);
+static inline void out_bytes(out *o, const void *bytes, size_t size)
+{
+  char *p = size > 0 ? out_reserve(o, size) : NULL;
+  if (p == NULL)
+    return;
+  memcpy(p, bytes, size);
+  out_advance(o, size);
+}
 static inline void out_char(out *o, char c)
 {
   char *p = out_reserve(o, 1);

@@ -33,9 +33,11 @@ typedef struct text_options {
   bool coloured;
   bool recording; /* show the recording's id */
   bool full;      /* values and names in full */
+  bool by_time;   /* rows are ordered by time, not by another timeline */
   text_time times[2];
 } text_options;
-text_printer *text_new(const text_options *options, const rk_reader *reader);
+/* Looks at the first chunks of the index (rk_reader_next_indexed) for the widths of columns. */
+text_printer *text_new(const text_options *options, rk_reader *reader);
 /* The terminal has another width now: for the rows to come. */
 void text_resize(text_printer *t, size_t width);
 void text_row(text_printer *t, out *o, const rk_row *row);

@@ -32,7 +32,7 @@ const rk_time_cell *rows_timeline(const rk_row *row, const char *name)
   return NULL;
 }
 
-static void print_writer(out *o, const rk_writer_info *writer)
+static void make_writer(out *o, const rk_writer_info *writer)
 {
   out_text(o, "{\"id\":\"");
   out_hex32(o, writer->tag);
@@ -45,6 +45,31 @@ static void print_writer(out *o, const rk_writer_info *writer)
   out_text(o, ",\"thread\":");
   json_text(o, writer->thread);
   out_char(o, '}');
+}
+
+/* Writers live as long as their reader: their text is made once, while their slot is not taken by another. */
+static void print_writer(out *o, const rk_writer_info *writer)
+{
+  enum { SLOTS = 256 };
+  static struct {
+    const rk_writer_info *writer;
+    const rk_store *store;
+    uint32_t tag;
+    out text;
+  } known[SLOTS];
+  size_t at = (writer->tag * UINT32_C(2654435761)) >> 24;
+  if (known[at].writer != writer || known[at].tag != writer->tag || known[at].store != writer->store) {
+    if (known[at].writer == NULL)
+      out_init(&known[at].text, -1);
+    known[at].writer = writer;
+    known[at].store = writer->store;
+    known[at].tag = writer->tag;
+    known[at].text.size = 0;
+    make_writer(&known[at].text, writer);
+    if (known[at].text.error != 0)
+      o->error = known[at].text.error;
+  }
+  out_bytes(o, known[at].text.data, known[at].text.size);
 }
 
 void rows_ndjson(out *o, const rk_row *row, bool recording)

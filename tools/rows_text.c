@@ -1,4 +1,4 @@
-/* Rows for people: one line each, in columns, cut to the terminal. */
+/* Rows for people: one line each, in columns that stay where they are, cut to the terminal. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,56 +6,85 @@
 #include "brief.h"
 #include "cli.h"
 #include "line.h"
-#include "names.h"
+#include "number.h"
 #include "rows.h"
 #include "terminal.h"
 #include "when.h"
+#include "who.h"
 
 /* From this width on the date stands in every line; else in a line of its own when it changes. */
-enum { WIDE = 120, TIMES_MOST = 40, WRITER_MOST = 32, ENTITY_MOST = 32 };
+enum { WIDE = 120, TIMES_MOST = 64, WRITER_MOST = 32, ENTITY_MOST = 40 };
+/* Timelines that have a column; further ones stand behind them. */
+enum { TIMELINES = 6 };
+/* Columns that turn out too narrow grow by so much at once, so that they settle soon. */
+enum { COLUMN_STEP = 8 };
+/* Chunks of the index that tell how wide entities are, before the first row. */
+enum { CHUNKS_LOOKED_AT = 256, CHUNKS_DECODED = 8 };
+
+#define NS_PER_S INT64_C(1000000000)
+
+typedef struct label {
+  const rk_writer_info *writer;
+  out text;
+} label;
+
+typedef struct time_column {
+  char *name;
+  size_t width;
+} time_column;
 
 struct text_printer {
   text_options options;
   line line;
-  bool many_hosts, many_processes, any_writer;
-  bool show_tid;                                  /* threads of one process share a name */
-  size_t times_width, writer_width, entity_width; /* widest so far */
-  int64_t day;                                    /* last announced */
+  who who;
+  label *labels; /* by slot of the writer's tag; one that is taken is made anew */
+  size_t label_slots;
+  time_column times[TIMELINES];
+  size_t time_count;
+  size_t writer_width, entity_width; /* widest so far, in steps */
+  size_t seconds_width[2];
+  int64_t first_ns, last_ns; /* of rows in time */
+  bool any_ns;
+  int64_t day; /* last announced */
   bool day_known;
 };
 
-text_printer *text_new(const text_options *options, const rk_reader *reader)
+static void widen(size_t *width, size_t wanted, size_t most, bool full)
 {
-  text_printer *t = cli_realloc(NULL, 1, sizeof *t);
-  *t = (text_printer){.options = *options};
-  line_init(&t->line, options->width, options->coloured);
-  size_t count;
-  const rk_writer_info *const *writers = rk_reader_writers(reader, &count);
-  names labels = {0};
-  out label;
-  out_init(&label, -1);
-  for (size_t i = 0; i < count; i++) {
-    t->any_writer = true;
-    if (strcmp(writers[i]->host, writers[0]->host) != 0)
-      t->many_hosts = true;
-    if (writers[i]->pid != writers[0]->pid)
-      t->many_processes = true;
-    label.size = 0;
-    out_format(&label, "%" PRId64 " %s %s", writers[i]->pid, writers[i]->host, writers[i]->thread);
-    out_char(&label, '\0');
-    if (label.error == 0)
-      names_at(&labels, label.data);
+  wanted = wanted > most && !full ? most : wanted;
+  if (wanted > *width)
+    *width = *width == 0 ? wanted : *width + (wanted - *width + COLUMN_STEP - 1) / COLUMN_STEP * COLUMN_STEP;
+  if (*width > most && !full)
+    *width = most;
+}
+
+/* A third of the line at most. */
+static size_t share(const text_printer *t, size_t most)
+{
+  size_t third = t->options.width / 3;
+  return t->options.width == 0 || third > most ? most : third < 8 ? 8 : third;
+}
+
+static const out *label_of(text_printer *t, const rk_writer_info *writer)
+{
+  label *l = &t->labels[(writer->tag * UINT32_C(2654435761) >> 8) & (t->label_slots - 1)];
+  if (l->writer != writer) {
+    l->writer = writer;
+    l->text.size = 0;
+    out_who(&l->text, &t->who, writer);
   }
-  t->show_tid = labels.count < count;
-  names_free(&labels);
-  out_free(&label);
-  return t;
+  return &l->text;
 }
 
 void text_free(text_printer *t)
 {
   if (t == NULL)
     return;
+  for (size_t i = 0; i < t->label_slots; i++)
+    out_free(&t->labels[i].text);
+  for (size_t i = 0; i < t->time_count; i++)
+    free(t->times[i].name);
+  free(t->labels);
   line_free(&t->line);
   free(t);
 }
@@ -63,6 +92,12 @@ void text_free(text_printer *t)
 void text_resize(text_printer *t, size_t width)
 {
   t->options.width = t->line.limit = width;
+  t->day_known = false;
+  size_t writer = share(t, WRITER_MOST), entity = share(t, ENTITY_MOST);
+  if (!t->options.full) {
+    t->writer_width = t->writer_width < writer ? t->writer_width : writer;
+    t->entity_width = t->entity_width < entity ? t->entity_width : entity;
+  }
 }
 
 static bool is_wide(const text_printer *t)
@@ -70,13 +105,14 @@ static bool is_wide(const text_printer *t)
   return t->options.width == 0 || t->options.width >= WIDE;
 }
 
-static int64_t floor_divide(int64_t value, int64_t by)
+static when_zone zone_of(text_time time)
 {
-  return value / by - (value % by < 0);
+  return time == TEXT_LOCAL ? WHEN_LOCAL : WHEN_UTC;
 }
 
-static void announce_day(text_printer *t, out *o, int64_t day)
+static void announce_day(text_printer *t, out *o, text_time time, int64_t ns)
 {
+  int64_t day = when_split(zone_of(time), ns).day;
   if (t->day_known && t->day == day)
     return;
   t->day_known = true;
@@ -87,132 +123,294 @@ static void announce_day(text_printer *t, out *o, int64_t day)
   line_text(l, "── ");
   out_date(&l->scratch, day);
   line_scratch(l);
-  line_text(l, " UTC ──");
+  line_text(l, time == TEXT_LOCAL ? " local ──" : " UTC ──");
   line_print(l, o);
 }
 
-/* The time that ordered the row; dim where it is not log_time but taken from the row's id. */
-static void put_moment(text_printer *t, const rk_row *row)
+/* "+12.345678901": seconds, to the right of a column that fits what came so far. */
+static void put_seconds(text_printer *t, int which, int64_t ns)
 {
   line *l = &t->line;
-  size_t width = is_wide(t) ? strlen("2026-11-20T12:00:00.123456789Z") : strlen("12:00:00.123456");
-  bool ordered_by_log_time = rows_timeline(row, "log_time") != NULL;
-  line_style(l, row->is_static || !ordered_by_log_time ? "2" : NULL);
-  if (row->is_static) {
-    line_text(l, "static");
+  out *o = &l->scratch;
+  uint64_t size = ns < 0 ? 0 - (uint64_t)ns : (uint64_t)ns;
+  int digits = is_wide(t) ? 9 : 6;
+  out_char(o, ns < 0 ? '-' : '+');
+  out_uint(o, size / (uint64_t)NS_PER_S);
+  out_char(o, '.');
+  uint64_t fraction = size % (uint64_t)NS_PER_S;
+  for (int i = digits; i < 9; i++)
+    fraction /= 10;
+  out_padded(o, fraction, digits);
+  if (o->size > t->seconds_width[which])
+    t->seconds_width[which] = o->size < 14 ? (is_wide(t) ? 14 : 11) : o->size;
+  line_pad(l, l->column + t->seconds_width[which] - (o->size < t->seconds_width[which] ? o->size : 0));
+  line_scratch(l);
+}
+
+static void put_moment(text_printer *t, int which, const rk_row *row, int64_t ns)
+{
+  line *l = &t->line;
+  text_time time = t->options.times[which];
+  if (time == TEXT_RELATIVE) {
+    put_seconds(t, which, (int64_t)((uint64_t)ns - (uint64_t)t->first_ns));
+  } else if (time == TEXT_DELTA) {
+    put_seconds(t, which, (int64_t)((uint64_t)ns - (uint64_t)t->last_ns));
   } else if (is_wide(t)) {
-    out_time(&l->scratch, row->key_ns);
+    out_moment(&l->scratch, zone_of(time), ns);
     line_scratch(l);
   } else {
-    int64_t second = floor_divide(row->key_ns, 1000000000);
-    out_clock(&l->scratch, second - floor_divide(second, 86400) * 86400, (uint32_t)(row->key_ns - second * 1000000000),
-              6);
+    when_parts parts = when_split(zone_of(time), ns);
+    out_clock(&l->scratch, parts.second, parts.ns, 6);
     line_scratch(l);
   }
-  line_pad(l, width);
-  line_style(l, NULL);
+  (void)row;
 }
 
-/* Ends a column that is as wide as its widest content so far, up to `most`. */
-static void end_column(line *l, size_t start, size_t *widest, size_t most)
+static size_t moment_width(const text_printer *t, int which)
 {
-  size_t width = l->column - start;
-  if (width > *widest)
-    *widest = width < most ? width : most;
-  line_pad(l, start + *widest);
+  switch (t->options.times[which]) {
+  case TEXT_NO_TIME:
+    return 0;
+  case TEXT_UTC:
+    return is_wide(t) ? strlen("2026-11-20T12:00:00.123456789Z") : strlen("12:00:00.123456");
+  case TEXT_LOCAL:
+    return is_wide(t) ? strlen("2026-11-20T12:00:00.123456789+01:00") : strlen("12:00:00.123456");
+  case TEXT_RELATIVE:
+  case TEXT_DELTA:
+    break;
+  }
+  return t->seconds_width[which] == 0 ? (is_wide(t) ? 14 : 11) : t->seconds_width[which];
 }
 
-/* "...20.500000000Z" to "...20.5Z". */
-static void drop_zeros(out *time)
+/* Times of the row, dim where they are not log_time but taken from the row's id; "static" in their place. */
+static void put_moments(text_printer *t, const rk_row *row)
 {
-  if (time->size < 12 || time->data[time->size - 11] != '.')
+  line *l = &t->line;
+  const rk_time_cell *log_time = rows_timeline(row, "log_time");
+  bool shown = t->options.times[0] != TEXT_NO_TIME || t->options.times[1] != TEXT_NO_TIME;
+  if (!shown)
     return;
-  time->size--;
-  while (time->data[time->size - 1] == '0')
-    time->size--;
-  time->size -= time->data[time->size - 1] == '.';
-  out_char(time, 'Z');
+  int64_t ns = t->options.by_time ? row->key_ns : log_time != NULL ? log_time->value : (int64_t)row->row_id.time_ns;
+  if (!row->is_static && !t->any_ns) {
+    t->first_ns = t->last_ns = ns;
+    t->any_ns = true;
+  }
+  line_style(l, row->is_static || log_time == NULL ? "2" : NULL);
+  for (int which = 0; which < 2; which++) {
+    if (t->options.times[which] == TEXT_NO_TIME)
+      continue;
+    size_t start = l->column;
+    bool first = start == 0;
+    if (!first)
+      line_text(l, "  ");
+    start = l->column;
+    if (!row->is_static)
+      put_moment(t, which, row, ns);
+    else if (first)
+      line_text(l, "static");
+    line_pad(l, start + moment_width(t, which));
+  }
+  line_style(l, NULL);
+  if (!row->is_static)
+    t->last_ns = ns;
+  line_text(l, "  ");
+}
+
+/* Values of one kind are as wide as each other, nearly. */
+static void out_value(out *o, const text_printer *t, const rk_time_cell *cell)
+{
+  if (cell->kind == RK_TIMELINE_SEQUENCE) {
+    out_int(o, cell->value);
+  } else if (cell->kind == RK_TIMELINE_DURATION) {
+    int digits = t->options.full ? 9 : is_wide(t) ? 6 : 3;
+    uint64_t size = cell->value < 0 ? 0 - (uint64_t)cell->value : (uint64_t)cell->value;
+    uint64_t fraction = size % (uint64_t)NS_PER_S;
+    for (int i = digits; i < 9; i++)
+      fraction /= 10;
+    out_text(o, cell->value < 0 ? "-" : "");
+    out_uint(o, size / (uint64_t)NS_PER_S);
+    out_char(o, '.');
+    out_padded(o, fraction, digits);
+    out_char(o, 's');
+  } else if (is_wide(t)) {
+    out_moment(o, zone_of(t->options.times[0]), cell->value);
+  } else {
+    when_parts parts = when_split(zone_of(t->options.times[0]), cell->value);
+    out_clock(o, parts.second, parts.ns, 3);
+  }
+}
+
+static void put_time(text_printer *t, const rk_time_cell *cell)
+{
+  line *l = &t->line;
+  line_style(l, "2");
+  line_printable(l, cell->timeline, strlen(cell->timeline));
+  line_text(l, "=");
+  line_style(l, NULL);
+  out_value(&l->scratch, t, cell);
+  line_scratch(l);
+}
+
+/* The timeline's column, new where there is still one; NULL: none. */
+static time_column *time_column_of(text_printer *t, const char *name)
+{
+  for (size_t i = 0; i < t->time_count; i++)
+    if (strcmp(t->times[i].name, name) == 0)
+      return &t->times[i];
+  if (t->time_count == TIMELINES)
+    return NULL;
+  time_column *column = &t->times[t->time_count++];
+  *column = (time_column){.name = cli_copy(name)};
+  return column;
 }
 
 static void put_times(text_printer *t, const rk_row *row)
 {
   line *l = &t->line;
-  bool any = false;
-  size_t start = l->column + 2;
+  const rk_time_cell *cells[TIMELINES] = {NULL};
   for (size_t i = 0; i < row->timeline_count; i++) {
-    const rk_time_cell *cell = &row->timelines[i];
-    if (strcmp(cell->timeline, "log_time") == 0)
+    if (strcmp(row->timelines[i].timeline, "log_time") == 0)
       continue;
-    line_text(l, any ? " " : "  ");
-    any = true;
-    line_style(l, "2");
-    line_printable(l, cell->timeline, strlen(cell->timeline));
-    line_text(l, "=");
-    line_style(l, NULL);
-    if (cell->kind == RK_TIMELINE_SEQUENCE)
-      line_format(l, "%" PRId64, cell->value);
-    else if (cell->kind == RK_TIMELINE_DURATION)
-      line_format(l, "%.*gs", is_wide(t) ? 9 : 6, (double)cell->value / 1e9);
-    else {
-      out_time(&l->scratch, cell->value);
-      drop_zeros(&l->scratch);
-      line_scratch(l);
+    time_column *column = time_column_of(t, row->timelines[i].timeline);
+    if (column != NULL)
+      cells[column - t->times] = &row->timelines[i];
+  }
+  size_t start = l->column, most = share(t, TIMES_MOST);
+  for (size_t i = 0; i < t->time_count; i++) {
+    if (i > 0 && l->column - start + t->times[i].width > most && !t->options.full)
+      break; /* the rest has no room: other formats tell them */
+    size_t from = l->column;
+    if (cells[i] != NULL)
+      put_time(t, cells[i]);
+    size_t width = l->column - from;
+    if (width > t->times[i].width)
+      t->times[i].width = width + (t->times[i].width > 0 ? 1 : 0);
+    line_pad(l, from + t->times[i].width);
+    line_text(l, "  ");
+  }
+  for (size_t i = 0; i < row->timeline_count && t->options.full; i++) {
+    bool shown = strcmp(row->timelines[i].timeline, "log_time") == 0;
+    for (size_t c = 0; c < t->time_count; c++)
+      shown |= cells[c] == &row->timelines[i];
+    if (!shown) {
+      put_time(t, &row->timelines[i]);
+      line_text(l, "  ");
     }
   }
-  if (!any && t->times_width > 0)
-    line_text(l, "  ");
-  if (any || t->times_width > 0)
-    end_column(l, start, &t->times_width, TIMES_MOST);
+}
+
+/* Widths of columns by the first chunks of the index. */
+static void look_ahead(text_printer *t, rk_reader *reader)
+{
+  out *text = &t->line.scratch;
+  const rk_chunk_info *chunk;
+  for (int i = 0, decoded = 0; i < CHUNKS_LOOKED_AT && rk_reader_next_indexed(reader, &chunk) == RK_OK; i++) {
+    text->size = 0;
+    out_printable(text, chunk->entity_path, strlen(chunk->entity_path));
+    widen(&t->entity_width, terminal_text_width(text->data, text->size), share(t, ENTITY_MOST), t->options.full);
+    if (!chunk->is_static && !chunk->described &&
+        (decoded++ >= CHUNKS_DECODED || rk_reader_describe(reader, &chunk) != RK_OK))
+      continue;
+    for (size_t c = 0; c < chunk->timeline_count; c++) {
+      if (strcmp(chunk->timeline_max[c].timeline, "log_time") == 0)
+        continue;
+      time_column *column = time_column_of(t, chunk->timeline_max[c].timeline);
+      text->size = 0;
+      out_value(text, t, &chunk->timeline_max[c]);
+      size_t width = terminal_text_width(chunk->timeline_max[c].timeline, strlen(chunk->timeline_max[c].timeline)) + 1 +
+                     text->size;
+      if (column != NULL && width > column->width)
+        column->width = width;
+    }
+  }
+  text->size = 0;
+}
+
+text_printer *text_new(const text_options *options, rk_reader *reader)
+{
+  text_printer *t = cli_realloc(NULL, 1, sizeof *t);
+  *t = (text_printer){.options = *options};
+  line_init(&t->line, options->width, options->coloured);
+  t->line.in_full = options->full;
+  t->who = who_of(reader);
+  size_t count;
+  const rk_writer_info *const *writers = rk_reader_writers(reader, &count);
+  for (t->label_slots = 64; t->label_slots < count * 2 && t->label_slots < 4096;)
+    t->label_slots *= 2;
+  t->labels = cli_realloc(NULL, t->label_slots, sizeof *t->labels);
+  for (size_t i = 0; i < t->label_slots; i++) {
+    t->labels[i] = (label){0};
+    out_init(&t->labels[i].text, -1);
+  }
+  for (size_t i = 0; i < count && i < 4096; i++) {
+    const out *text = label_of(t, writers[i]);
+    widen(&t->writer_width, terminal_text_width(text->data, text->size), share(t, WRITER_MOST), options->full);
+  }
+  look_ahead(t, reader);
+  return t;
+}
+
+/* Text that is printable as it is, in a column; what is too long for it loses its middle. */
+static void put_column(text_printer *t, const char *style, const char *text, size_t size, size_t *width, size_t most)
+{
+  line *l = &t->line;
+  size_t columns = terminal_text_width(text, size), start = l->column;
+  widen(width, columns, share(t, most), t->options.full);
+  line_style(l, style);
+  if (columns > *width) {
+    out cut;
+    out_init(&cut, -1);
+    terminal_cut_middle(&cut, text, size, *width, false);
+    out_bytes(&l->scratch, cut.data, cut.size);
+    out_free(&cut);
+  } else {
+    out_bytes(&l->scratch, text, size);
+  }
+  line_scratch(l);
+  line_style(l, NULL);
+  line_pad(l, start + *width);
 }
 
 static void put_writer(text_printer *t, const rk_row *row)
 {
-  line *l = &t->line;
-  if (!t->any_writer)
-    return;
-  line_text(l, "  ");
-  size_t start = l->column;
-  const rk_writer_info *writer = row->writer;
-  if (writer == NULL) {
-    line_styled(l, "2", "-");
+  if (row->writer != NULL) {
+    const out *text = label_of(t, row->writer);
+    put_column(t, who_style(row->writer->tag), text->data, text->size, &t->writer_width, WRITER_MOST);
+  } else if (t->who.any) {
+    put_column(t, "2", "-", 1, &t->writer_width, WRITER_MOST);
   } else {
-    static const char *const styles[] = {"32", "33", "34", "35", "36", "92", "93", "94", "95"};
-    line_style(l, styles[(writer->tag * UINT32_C(2654435761) >> 16) % (sizeof styles / sizeof styles[0])]);
-    if (t->many_hosts) {
-      line_printable(l, writer->host, strlen(writer->host));
-      line_text(l, ":");
-    }
-    if (t->many_processes)
-      line_format(l, "%" PRId64 ":", writer->pid);
-    line_printable(l, writer->thread, strlen(writer->thread));
-    if (t->show_tid || *writer->thread == '\0')
-      line_format(l, "%s%" PRId64, *writer->thread == '\0' ? "" : "/", writer->tid);
-    line_style(l, NULL);
+    return;
   }
-  end_column(l, start, &t->writer_width, WRITER_MOST);
+  line_text(&t->line, "  ");
 }
 
 void text_row(text_printer *t, out *o, const rk_row *row)
 {
-  if (!is_wide(t) && !row->is_static)
-    announce_day(t, o, floor_divide(row->key_ns, INT64_C(86400000000000)));
+  text_time clock =
+      t->options.times[0] == TEXT_UTC || t->options.times[0] == TEXT_LOCAL ? t->options.times[0] : t->options.times[1];
+  if (!is_wide(t) && !row->is_static && (clock == TEXT_UTC || clock == TEXT_LOCAL) && t->options.by_time)
+    announce_day(t, o, clock, row->key_ns);
   line *l = &t->line;
   line_clear(l);
-  put_moment(t, row);
+  put_moments(t, row);
   put_times(t, row);
   put_writer(t, row);
-  line_text(l, "  ");
-  size_t start = l->column;
   if (t->options.recording) {
     line_style(l, "2");
     line_printable(l, row->store->recording_id, strlen(row->store->recording_id));
     line_text(l, " ");
     line_style(l, NULL);
   }
-  line_style(l, "1;36");
-  line_printable(l, row->entity_path, strlen(row->entity_path));
-  line_style(l, NULL);
-  end_column(l, start, &t->entity_width, ENTITY_MOST);
+  size_t size = strlen(row->entity_path);
+  if (line_is_printable(row->entity_path, size)) {
+    put_column(t, "1;36", row->entity_path, size, &t->entity_width, ENTITY_MOST);
+  } else {
+    out path;
+    out_init(&path, -1);
+    out_printable(&path, row->entity_path, size);
+    put_column(t, "1;36", path.data, path.size, &t->entity_width, ENTITY_MOST);
+    out_free(&path);
+  }
   line_text(l, "  ");
   brief_components(l, row);
   line_print(l, o);

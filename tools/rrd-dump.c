@@ -232,6 +232,7 @@ static void print_rows(const request *r, rk_reader *reader, out *o)
                                     .coloured = terminal_coloured(STDOUT_FILENO, r->colour),
                                     .recording = recording,
                                     .full = r->full,
+                                    .by_time = r->selection.timeline == NULL,
                                     .times = {r->times[0], r->times[1]}},
                     reader);
   const rk_row *row;

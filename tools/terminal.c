@@ -64,10 +64,23 @@ size_t terminal_code_width(uint32_t code)
   return 1;
 }
 
+size_t terminal_plain_prefix(const char *text, size_t size)
+{
+  size_t at = 0;
+  for (uint64_t word; at + 8 <= size; at += 8) {
+    memcpy(&word, text + at, sizeof word);
+    if ((word & UINT64_C(0x8080808080808080)) != 0)
+      break;
+  }
+  while (at < size && (unsigned char)text[at] < 0x80)
+    at++;
+  return at;
+}
+
 size_t terminal_text_width(const char *text, size_t size)
 {
-  size_t width = 0;
-  for (size_t at = 0; at < size;) {
+  size_t width = terminal_plain_prefix(text, size);
+  for (size_t at = width; at < size;) {
     uint32_t code = 0;
     size_t n = utf8_take(text + at, size - at, &code);
     width += n == 0 ? 1 : terminal_code_width(code);

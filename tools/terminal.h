@@ -18,6 +18,8 @@ size_t terminal_width(int fd);
 
 /* Columns that a code point takes: 0 combining, 2 East Asian wide and emoji, else 1. */
 size_t terminal_code_width(uint32_t code);
+/* Bytes at the start of printable text that are one column each. */
+size_t terminal_plain_prefix(const char *text, size_t size);
 size_t terminal_text_width(const char *text, size_t size); /* of printable UTF-8 */
 
 /* The text in at most `width` columns: where it is longer its middle gives way to "…" (plain: "~"). */

@@ -286,14 +286,34 @@ void out_moment(out *o, when_zone zone, int64_t ns)
   out_padded(o, (uint64_t)ahead % 60, 2);
 }
 
+/* Rows come in order: the text up to the second is kept. */
 void out_time(out *o, int64_t ns)
 {
+  static int64_t known = INT64_MIN;
+  static char text[20]; /* "2026-11-20T12:00:00." */
   int64_t seconds = ns / NS_PER_S, rest = ns % NS_PER_S;
   if (rest < 0) {
     seconds--;
     rest += NS_PER_S;
   }
-  out_rfc3339(o, seconds, (uint32_t)rest, 9);
+  if (seconds != known) {
+    out whole;
+    out_init(&whole, -1);
+    out_rfc3339(&whole, seconds, 0, 1);
+    bool usual = whole.error == 0 && whole.size == sizeof text + 2; /* four digits of year */
+    if (usual) {
+      memcpy(text, whole.data, sizeof text);
+      known = seconds;
+    }
+    out_free(&whole);
+    if (!usual) {
+      out_rfc3339(o, seconds, (uint32_t)rest, 9);
+      return;
+    }
+  }
+  out_bytes(o, text, sizeof text);
+  out_padded(o, (uint64_t)rest, 9);
+  out_char(o, 'Z');
 }
 
 void out_duration(out *o, int64_t ns)
