@@ -15,6 +15,7 @@
 #define MEMORY_DEFAULT ((uint64_t)256 << 20)
 #define MEMORY_MIN     ((uint64_t)16 << 20)
 #define RATIO_DEFAULT  1000
+#define UNITS_PART     8 /* of the memory is for units of Zstandard recordings */
 
 static char *keep_text(rk_reader *reader, const char *text)
 {
@@ -182,6 +183,29 @@ static bool describe_input(rk_reader *reader, rk_input *input, size_t first_entr
   return slot != NULL;
 }
 
+/* What begins neither as a recording nor as a unit may be units whose beginning is damaged. */
+static rk_status index_input(rk_reader *reader, rk_input *input, rk_error *error)
+{
+  rk_status status = RK_OK;
+  for (bool again = true; again;) {
+    again = false;
+    if (input->source.zst) {
+      if (!reader->units && !(reader->units = rk_unit_cache_new((size_t)(reader->max_memory / UNITS_PART)))) {
+        return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
+      }
+      rk_zst_share(&input->source, reader->units);
+    }
+    status = rk_index_input(reader, input, error);
+    if (status == RK_ERR_NOT_RRD && !input->source.zst && !input->owned) {
+      const rk_status found = rk_zst_attach(&input->source, true, error);
+      again = found == RK_OK;
+      status = found == RK_END || again ? status : found;
+    }
+  }
+  reader->stats.input_size += input->source.size;
+  return status;
+}
+
 rk_status rk_reader_add_source(rk_reader *reader, rk_input *input, const char *name, rk_orphans *orphans,
                                rk_error *error)
 {
@@ -200,8 +224,7 @@ rk_status rk_reader_add_source(rk_reader *reader, rk_input *input, const char *n
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
   }
   *slot = input;
-  reader->stats.input_size += input->source.size;
-  status = rk_index_input(reader, input, error);
+  status = index_input(reader, input, error);
   if (status == RK_OK && orphans) {
     status = rk_orphans_add(reader, input, entry_count, orphans, error);
   }
@@ -639,6 +662,7 @@ void rk_reader_free(rk_reader *reader)
   for (size_t i = 0; i < reader->inputs.count; i++) {
     free_input(inputs[i]);
   }
+  rk_unit_cache_free(reader->units);
   rk_filters_free(reader);
   free(reader->inputs.items);
   free(reader->input_list.items);

@@ -117,23 +117,24 @@ struct rk_reader {
   void *context;
   const char *log_time; /* the interned timeline name */
 
-  rk_list inputs;            /* rk_input * */
-  rk_blocks entries;         /* rk_entry, in input and file order: rk_entry_at */
-  rk_blocks places;          /* rk_place */
-  rk_table place_table;      /* the same by store and hashes */
-  rk_list input_list;        /* const rk_input_info *: the caller's */
-  rk_list footers;           /* rk_footer_place */
-  rk_table stores;           /* rk_store_entry, by the ids in the files after overrides */
-  rk_table by_recording;     /* the first rk_store of each kind and recording id */
-  rk_list store_list;        /* the same, rk_store * */
-  rk_table writers;          /* rk_writer_entry */
-  rk_list writer_list;       /* rk_writer_info * */
-  rk_list activations;       /* rk_activation */
-  rk_clocks *clocks;         /* NULL: not asked for yet */
-  const char *hull_timeline; /* of the inputs' hulls; NULL: there are none */
-  size_t hull_footers;       /* how many footers they are from */
-  rk_table recordings;       /* recording hash in seals -> store */
-  rk_table entities;         /* entity hash in seals -> interned path */
+  rk_list inputs;              /* rk_input * */
+  struct rk_unit_cache *units; /* of inputs that are Zstandard recordings; NULL: there is none */
+  rk_blocks entries;           /* rk_entry, in input and file order: rk_entry_at */
+  rk_blocks places;            /* rk_place */
+  rk_table place_table;        /* the same by store and hashes */
+  rk_list input_list;          /* const rk_input_info *: the caller's */
+  rk_list footers;             /* rk_footer_place */
+  rk_table stores;             /* rk_store_entry, by the ids in the files after overrides */
+  rk_table by_recording;       /* the first rk_store of each kind and recording id */
+  rk_list store_list;          /* the same, rk_store * */
+  rk_table writers;            /* rk_writer_entry */
+  rk_list writer_list;         /* rk_writer_info * */
+  rk_list activations;         /* rk_activation */
+  rk_clocks *clocks;           /* NULL: not asked for yet */
+  const char *hull_timeline;   /* of the inputs' hulls; NULL: there are none */
+  size_t hull_footers;         /* how many footers they are from */
+  rk_table recordings;         /* recording hash in seals -> store */
+  rk_table entities;           /* entity hash in seals -> interned path */
   const rk_store *const *sorted_stores;
   const rk_writer_info *const *sorted_writers;
   size_t sorted_store_count, sorted_writer_count;

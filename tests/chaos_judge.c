@@ -11,6 +11,7 @@
 #include "chaos.h"
 #include "format/bytes.h"
 #include "format/frame.h"
+#include "writer/framing.h"
 
 #define SHOWN_MAX 20U
 
@@ -238,23 +239,26 @@ const char *chaos_walk(const char *path)
     return "cannot be opened";
   }
   const uint64_t size = (uint64_t)info.st_size;
-  uint64_t at = RK_STREAM_HEADER_SIZE;
+  uint8_t head[RK_PIECE_HEAD_MAX];
+  rk_zst_unit unit;
+  const bool units =
+      pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head && rk_unit_head_decode(head, &unit) == RK_OK;
+  const rk_framing *framing = units ? &rk_framing_zst : &rk_framing_plain;
+  uint64_t at = framing->start;
   text[0] = '\0';
   while (at < size && text[0] == '\0') {
-    uint8_t header[RK_FRAME_HEADER_SIZE];
-    if (pread(fd, header, sizeof header, (off_t)at) != (ssize_t)sizeof header) {
-      snprintf(text, sizeof text, "frame header cut short at %llu", (unsigned long long)at);
+    if (pread(fd, head, framing->head_size, (off_t)at) != (ssize_t)framing->head_size) {
+      snprintf(text, sizeof text, "head cut short at %llu", (unsigned long long)at);
       break;
     }
-    const uint64_t kind = rk_load_u64(header), length = rk_load_u64(header + 8);
-    if (kind != RK_FRAME_SET_STORE_INFO && kind != RK_FRAME_ARROW_MSG) {
-      snprintf(text, sizeof text, "frame of kind %llu at %llu of %llu", (unsigned long long)kind,
-               (unsigned long long)at, (unsigned long long)size);
-    } else if (length > size - at - sizeof header) {
-      snprintf(text, sizeof text, "frame of %llu bytes at %llu, where %llu are left", (unsigned long long)length,
-               (unsigned long long)at, (unsigned long long)(size - at - sizeof header));
+    const uint64_t length = framing->size(head);
+    if (length == 0 || (!units && rk_load_u64(head) > RK_FRAME_ARROW_MSG)) {
+      snprintf(text, sizeof text, "nothing begins at %llu of %llu", (unsigned long long)at, (unsigned long long)size);
+    } else if (length > size - at) {
+      snprintf(text, sizeof text, "%llu bytes at %llu, where %llu are left", (unsigned long long)length,
+               (unsigned long long)at, (unsigned long long)(size - at));
     }
-    at += sizeof header + length;
+    at += length;
   }
   close(fd);
   return text[0] == '\0' ? NULL : text;

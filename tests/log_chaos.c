@@ -1,7 +1,7 @@
 /* Chaos: random processes log into one recording and die in every way; then every row that a call accepted is looked
  * for in it (docs/chaos.md).
  *
- * usage: log_chaos [--seed N] [--seconds S | --kills N | --rounds N] [--directory D] [--scenario LIST] [--keep]
+ * usage: log_chaos [--seed N] [--seconds S | --kills N | --rounds N] [--directory D] [--scenario LIST] [--keep] [--zst]
  *                  [--snapshot]
  *        log_chaos --judge KEPT_DIRECTORY */
 #include <dirent.h>
@@ -41,6 +41,7 @@ typedef struct totals {
 } totals;
 
 static char program[4096];
+static const char *file_name = "chaos.rrd";
 
 /* ---- Options ---- */
 
@@ -49,7 +50,7 @@ static _Noreturn void usage(const char *what)
   fprintf(stderr,
           "log_chaos: %s\n"
           "usage: log_chaos [--seed N] [--seconds S | --kills N | --rounds N] [--directory D]\n"
-          "                 [--scenario LIST] [--keep] [--snapshot]\n"
+          "                 [--scenario LIST] [--keep] [--snapshot] [--zst]\n"
           "       log_chaos --judge KEPT_DIRECTORY\n"
           "LIST: of",
           what);
@@ -99,6 +100,7 @@ static request parse(int argc, char **argv)
                                           {"directory", required_argument, NULL, 'd'},
                                           {"scenario", required_argument, NULL, 'c'},
                                           {"keep", no_argument, NULL, 'K'},
+                                          {"zst", no_argument, NULL, 'z'},
                                           {"snapshot", no_argument, NULL, 'S'},
                                           {"judge", required_argument, NULL, 'j'},
                                           {0}};
@@ -126,6 +128,9 @@ static request parse(int argc, char **argv)
       break;
     case 'c':
       r.scenario = parse_scenario(optarg);
+      break;
+    case 'z':
+      file_name = "chaos.rrd.zst";
       break;
     case 'K':
       r.keep = true;
@@ -459,7 +464,7 @@ static int judge_kept(const char *directory)
     return 1;
   }
   round.seed = round.truth->seed;
-  snprintf(path, sizeof path, "%s/chaos.rrd", directory);
+  snprintf(path, sizeof path, "%s/%s", directory, file_name);
   round.path = path;
   chaos_verdict verdict;
   const unsigned mistakes = chaos_judge(&round, path, CHAOS_ADOPTED, &verdict);
@@ -480,7 +485,7 @@ static unsigned run_round(const request *r, uint64_t seed, uint64_t kills, const
   snprintf(image, sizeof image, "%s/image", directory);
   chaos_round round = {.seed = seed, .scenario = mix_of(r->scenario, &random)};
   const bool disk = (round.scenario & CHAOS_DISKS) != 0;
-  snprintf(path, sizeof path, "%s/chaos.rrd", disk ? place : directory);
+  snprintf(path, sizeof path, "%s/%s", disk ? place : directory, file_name);
   snprintf(default_spool, sizeof default_spool, "%s.spool", path);
   snprintf(own_spool, sizeof own_spool, "%s/spool", disk ? place : directory);
   round.path = path;

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <zstd.h>
 
 #include "format/bytes.h"
 #include "format/chunk.h"
@@ -14,10 +15,11 @@
 #include "format/frame.h"
 #include "format/messages.h"
 #include "tests/stress_rows.h"
+#include "writer/framing.h"
 
 enum { FRAMES_MAX = 4096, PROCESSES = 4, ROWS = 600 };
 
-/* An intact frame, and the keys of its rows. */
+/* An intact frame, or unit of a Zstandard recording, and the keys of its rows. */
 typedef struct frame {
   size_t begin, end;
   uint64_t *keys;
@@ -104,30 +106,58 @@ static void take_keys(frame *f, const uint8_t *payload, size_t size)
   }
   for (size_t i = 0; i < chunk.component_count; i++) {
     if (strcmp(chunk.components[i].name, "stress:key") == 0) {
-      f->key_count = (size_t)chunk.row_count;
-      f->keys = malloc(f->key_count * sizeof *f->keys);
-      memcpy(f->keys, chunk.components[i].lists->children[0]->buffers[1], f->key_count * sizeof *f->keys);
+      const size_t count = (size_t)chunk.row_count;
+      f->keys = realloc(f->keys, (f->key_count + count) * sizeof *f->keys);
+      memcpy(f->keys + f->key_count, chunk.components[i].lists->children[0]->buffers[1], count * sizeof *f->keys);
+      f->key_count += count;
     }
   }
   rk_arena_free(&arena);
   rk_buffer_free(&plain);
 }
 
+/* The chunks of the frames in [at, size). */
+static void take_frames(frame *f, const uint8_t *bytes, size_t at, size_t size)
+{
+  for (rk_frame_header header; at < size; at += RK_FRAME_HEADER_SIZE + (size_t)header.size) {
+    if (!rk_frame_header_decode(bytes + at, &header)) {
+      fprintf(stderr, "log_damage: the recording is not sound\n");
+      exit(1);
+    }
+    if (header.kind == RK_FRAME_ARROW_MSG) {
+      take_keys(f, bytes + at + RK_FRAME_HEADER_SIZE, (size_t)header.size);
+    }
+  }
+}
+
 static void find_frames(const uint8_t *bytes, size_t size)
 {
-  for (size_t at = RK_STREAM_HEADER_SIZE; at < size;) {
-    rk_frame_header header;
-    if (frame_count == FRAMES_MAX || !rk_frame_header_decode(bytes + at, &header)) {
+  rk_zst_unit unit;
+  const bool units = rk_unit_head_decode(bytes, &unit) == RK_OK;
+  ZSTD_DCtx *context = ZSTD_createDCtx();
+  rk_buffer record = {0};
+  for (size_t at = units ? 0 : RK_STREAM_HEADER_SIZE; at < size;) {
+    const uint64_t piece = (units ? &rk_framing_zst : &rk_framing_plain)->size(bytes + at);
+    if (frame_count == FRAMES_MAX || piece == 0) {
       fprintf(stderr, "log_damage: the recording is not sound\n");
       exit(1);
     }
     frame *f = &frames[frame_count++];
-    *f = (frame){.begin = at, .end = at + RK_FRAME_HEADER_SIZE + (size_t)header.size};
-    if (header.kind == RK_FRAME_ARROW_MSG) {
-      take_keys(f, bytes + at + RK_FRAME_HEADER_SIZE, (size_t)header.size);
+    *f = (frame){.begin = at, .end = at + (size_t)piece};
+    if (units) {
+      rk_buffer_reset(&record);
+      if (rk_unit_unwrap(&record, context, bytes + at, (size_t)piece) != RK_OK) {
+        fprintf(stderr, "log_damage: the recording is not sound\n");
+        exit(1);
+      }
+      take_frames(f, record.data, at == 0 ? RK_STREAM_HEADER_SIZE : 0, record.size);
+    } else {
+      take_frames(f, bytes, at, f->end);
     }
     at = f->end;
   }
+  rk_buffer_free(&record);
+  ZSTD_freeDCtx(context);
 }
 
 /* ---- Damage ---- */

@@ -196,12 +196,12 @@ static int verify(const plan *p)
 int main(int argc, char **argv)
 {
   plan *p = mmap(NULL, sizeof *p, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-  if (argc != 3 || p == MAP_FAILED || atoi(argv[2]) < 1 || atoi(argv[2]) > PROCESSES_MAX) {
-    (void)fprintf(stderr, "usage: log_full DIRECTORY PROCESSES\n");
+  if ((argc != 3 && argc != 4) || p == MAP_FAILED || atoi(argv[2]) < 1 || atoi(argv[2]) > PROCESSES_MAX) {
+    (void)fprintf(stderr, "usage: log_full DIRECTORY PROCESSES [NAME]\n");
     return 2;
   }
   p->processes = (unsigned)atoi(argv[2]);
-  (void)snprintf(p->path, sizeof p->path, "%s/run.rrd", argv[1]);
+  (void)snprintf(p->path, sizeof p->path, "%s/%s", argv[1], argc == 4 ? argv[3] : "run.rrd");
   (void)snprintf(p->ballast, sizeof p->ballast, "%s/ballast", argv[1]);
   for (unsigned i = 0; i < p->processes; i++) {
     if (fork() == 0) {
