@@ -74,6 +74,14 @@ static bool recording_hash(rk_reader *reader, const rk_store_id *id, const char 
   return true;
 }
 
+static void note_merged(rk_input *input, const rk_seal *seal)
+{
+  if ((seal->flags & RK_SEAL_MERGED) != 0) {
+    input->merged = true;
+    input->merged_entities = seal->cut_size > input->merged_entities ? seal->cut_size : input->merged_entities;
+  }
+}
+
 static rk_status add_info(indexing *ix, rk_scan *scan, const rk_scan_frame *frame, const rk_store_info *info,
                           rk_error *error)
 {
@@ -91,7 +99,7 @@ static rk_status add_info(indexing *ix, rk_scan *scan, const rk_scan_frame *fram
       return rk_fail(error, RK_ERR_CORRUPT, frame->offset, "its seal names another recording");
     }
     rk_scan_know(scan, hash);
-    ix->input->merged |= (frame->seal.flags & RK_SEAL_MERGED) != 0;
+    note_merged(ix->input, &frame->seal);
     if (!rk_table_find(&reader->recordings, hash, rk_same_pointer, store) &&
         !rk_table_add(&reader->recordings, hash, store)) {
       return RK_ERR_NO_MEMORY;

@@ -4,8 +4,10 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "format/numbering.h"
 #include "reader/merge_internal.h"
+
+/* Bytes of input chunks that may be kept for rows that are still to be copied. */
+enum { HELD_MAX = 32 << 20 };
 
 /* A component's column. Kept over a reset with its memory; `live` says whether the current rows have it. */
 typedef struct merge_column {
@@ -16,9 +18,9 @@ typedef struct merge_column {
 } merge_column;
 
 struct rk_merge_chunk {
+  rk_merge_limits *limits;
   const rk_store *store;
   const char *entity_path;
-  bool is_static;
   size_t timeline_count;
   rk_chunk_timeline *timelines; /* values point into times */
   int64_t **times;              /* [timeline_count][row_capacity] */
@@ -28,30 +30,34 @@ struct rk_merge_chunk {
   merge_column **columns;
   size_t column_count, column_capacity;
   /* The rows since the last reset. */
-  uint32_t row_count; /* with the pending run */
-  uint32_t copied;    /* without it */
-  uint64_t size;
+  uint32_t copied;
+  uint64_t size; /* of the copied ones and of the `known` ones of the run */
   int64_t first_key;
   rk_tuid first_id;
+  const rk_writer_info *writer; /* of the row before */
   rk_merge_chunk_span span;
-  /* The run not copied yet. */
+  /* The run not copied yet: `count` rows from `start` on. It is known that the first `known` rows there are copied
+   * before the chunk is full. */
   rk_open_chunk *source; /* retained; NULL: none */
-  int64_t run_start, run_count;
-  bool source_conflicts; /* some column of `source` differs from one here: look at each row */
+  int64_t start;
+  uint32_t count, known;
+  uint64_t held;
+  bool conflicts; /* some column of `source` differs from one here: look at each row */
+  bool at_once;   /* too much is held: copy each row as it comes */
   /* For the view. */
   rk_arena view_arena;
 };
 
-rk_merge_chunk *rk_merge_chunk_new(const rk_row_ref *ref)
+rk_merge_chunk *rk_merge_chunk_new(const rk_row_ref *ref, rk_merge_limits *limits)
 {
   const rk_chunk *from = rk_open_chunk_data(ref->open);
   rk_merge_chunk *chunk = calloc(1, sizeof *chunk);
   if (chunk == NULL) {
     return NULL;
   }
+  chunk->limits = limits;
   chunk->store = ref->store;
   chunk->entity_path = ref->entity_path;
-  chunk->is_static = ref->is_static;
   chunk->timeline_count = from->timeline_count;
   chunk->timelines = rk_arena_array(&chunk->arena, from->timeline_count + 1, sizeof *chunk->timelines);
   chunk->times = rk_arena_array(&chunk->arena, from->timeline_count + 1, sizeof *chunk->times);
@@ -65,14 +71,23 @@ rk_merge_chunk *rk_merge_chunk_new(const rk_row_ref *ref)
   return chunk;
 }
 
+static void let_go(rk_merge_chunk *chunk)
+{
+  if (chunk->source != NULL) {
+    rk_open_chunk_release(chunk->source);
+    chunk->source = NULL;
+    chunk->limits->held -= chunk->held;
+    chunk->held = 0;
+  }
+  chunk->count = chunk->known = 0;
+}
+
 void rk_merge_chunk_free(rk_merge_chunk *chunk)
 {
   if (chunk == NULL) {
     return;
   }
-  if (chunk->source != NULL) {
-    rk_open_chunk_release(chunk->source);
-  }
+  let_go(chunk);
   for (size_t i = 0; i < chunk->timeline_count && chunk->times != NULL; i++) {
     free(chunk->times[i]);
   }
@@ -84,23 +99,6 @@ void rk_merge_chunk_free(rk_merge_chunk *chunk)
   rk_arena_free(&chunk->arena);
   rk_arena_free(&chunk->view_arena);
   free(chunk);
-}
-
-bool rk_merge_chunk_takes(const rk_merge_chunk *chunk, const rk_row_ref *ref)
-{
-  if (chunk->store != ref->store || chunk->entity_path != ref->entity_path || chunk->is_static != ref->is_static) {
-    return false;
-  }
-  const rk_chunk *from = rk_open_chunk_data(ref->open);
-  if (chunk->timeline_count != from->timeline_count) {
-    return false;
-  }
-  for (size_t i = 0; i < chunk->timeline_count; i++) {
-    if (chunk->timelines[i].name != from->timelines[i].name || chunk->timelines[i].kind != from->timelines[i].kind) {
-      return false;
-    }
-  }
-  return true;
 }
 
 static bool list_present(const struct ArrowArray *lists, int64_t row)
@@ -118,12 +116,6 @@ static bool any_present(const struct ArrowArray *lists, int64_t start, int64_t c
     }
   }
   return false;
-}
-
-/* A malformed chunk may name a column twice: the first counts. */
-static bool is_repeat(const rk_chunk *from, size_t i)
-{
-  return i > 0 && from->components[i - 1].name == from->components[i].name;
 }
 
 static merge_column *find_column(const rk_merge_chunk *chunk, const char *name)
@@ -216,9 +208,9 @@ static rk_status copy_run(rk_merge_chunk *chunk)
     return RK_OK;
   }
   const rk_chunk *from = rk_open_chunk_data(chunk->source);
-  const int64_t start = chunk->run_start;
-  const int64_t count = chunk->run_count;
-  rk_status status = grow_rows(chunk, chunk->row_count) ? RK_OK : RK_ERR_NO_MEMORY;
+  const int64_t start = chunk->start;
+  const uint32_t count = chunk->count;
+  rk_status status = grow_rows(chunk, (size_t)chunk->copied + count) ? RK_OK : RK_ERR_NO_MEMORY;
   if (status == RK_OK) {
     memcpy(chunk->row_ids + (size_t)chunk->copied * RK_TUID_SIZE, from->row_ids + (size_t)start * RK_TUID_SIZE,
            (size_t)count * RK_TUID_SIZE);
@@ -228,7 +220,7 @@ static rk_status copy_run(rk_merge_chunk *chunk)
   }
   for (size_t i = 0; i < from->component_count && status == RK_OK; i++) {
     const rk_chunk_component *component = &from->components[i];
-    if (is_repeat(from, i) || !any_present(component->lists, start, count)) {
+    if (!any_present(component->lists, start, count)) {
       continue;
     }
     merge_column *column = add_column(chunk, component);
@@ -240,77 +232,132 @@ static rk_status copy_run(rk_merge_chunk *chunk)
     status = pad_column(column, chunk->copied);
     status = status == RK_OK ? rk_builder_append(column->builder, component->lists, start, count) : status;
   }
-  rk_open_chunk_release(chunk->source);
-  chunk->source = NULL;
-  chunk->copied = chunk->row_count;
+  if (chunk->known > count) {
+    chunk->size -= rk_rows_size(from, start + count, chunk->known - count);
+  }
+  chunk->copied += count;
+  let_go(chunk);
   return status;
 }
 
-/* Whether a component of the source (with `row` >= 0: one that this row has) differs from the column here. */
-static bool source_conflicts(const rk_merge_chunk *chunk, const rk_chunk *from, int64_t row)
+bool rk_merge_chunk_conflicts(const rk_merge_chunk *chunk, const rk_chunk *from)
 {
   for (size_t i = 0; i < from->component_count; i++) {
-    if (!is_repeat(from, i) && (row < 0 || list_present(from->components[i].lists, row)) &&
-        component_conflicts(chunk, &from->components[i])) {
+    if (component_conflicts(chunk, &from->components[i])) {
       return true;
     }
   }
   return false;
 }
 
-rk_status rk_merge_chunk_append(rk_merge_chunk *chunk, const rk_row_ref *ref)
+static bool row_conflicts(const rk_merge_chunk *chunk, const rk_chunk *from, int64_t row)
 {
-  const rk_chunk *from = rk_open_chunk_data(ref->open);
-  if (chunk->source != NULL && (chunk->source != ref->open || chunk->run_start + chunk->run_count != ref->row)) {
-    const rk_status status = copy_run(chunk);
-    if (status != RK_OK) {
-      return status;
+  for (size_t i = 0; i < from->component_count; i++) {
+    if (list_present(from->components[i].lists, row) && component_conflicts(chunk, &from->components[i])) {
+      return true;
     }
   }
-  if (chunk->source == NULL) {
-    rk_open_chunk_retain(ref->open);
-    chunk->source = ref->open;
-    chunk->run_start = ref->row;
-    chunk->run_count = 0;
-    chunk->source_conflicts = source_conflicts(chunk, from, -1);
+  return false;
+}
+
+static rk_status begin_run(rk_merge_chunk *chunk, const rk_row_ref *ref)
+{
+  const rk_status status = copy_run(chunk);
+  if (status != RK_OK) {
+    return status;
   }
-  if (chunk->source_conflicts && source_conflicts(chunk, from, ref->row)) {
-    return RK_ERR_CONFLICT;
+  rk_open_chunk_retain(ref->open);
+  chunk->source = ref->open;
+  chunk->start = ref->row;
+  chunk->held = ref->open->uncompressed_size;
+  chunk->limits->held += chunk->held;
+  chunk->at_once = chunk->limits->held > HELD_MAX;
+  chunk->conflicts = rk_merge_chunk_conflicts(chunk, rk_open_chunk_data(ref->open));
+  return RK_OK;
+}
+
+/* The run is as long as what is known of it: looks ahead, ever further while that goes well. Whether the row behind it
+ * fills the chunk. */
+static bool look_ahead(rk_merge_chunk *chunk)
+{
+  const rk_chunk *from = rk_open_chunk_data(chunk->source);
+  const int64_t at = chunk->start + chunk->known;
+  const int64_t rows_left = from->row_count - at;
+  const int64_t room = (int64_t)chunk->limits->rows - 1 - (int64_t)chunk->copied - chunk->known;
+  int64_t step = chunk->known == 0 ? 1 : chunk->known;
+  step = step > rows_left ? rows_left : step;
+  for (step = step > room ? room : step; step > 0; step /= 2) {
+    const uint64_t size = rk_rows_size(from, at, step);
+    if (chunk->size + size < chunk->limits->size) {
+      chunk->size += size;
+      chunk->known += (uint32_t)step;
+      return false;
+    }
   }
-  chunk->run_count++;
-  const uint32_t writer = ref->writer == NULL ? 0 : ref->writer->tag;
-  if (chunk->row_count++ == 0) {
+  chunk->size += rk_rows_size(from, at, 1);
+  chunk->known++;
+  return true;
+}
+
+static void note_row(rk_merge_chunk *chunk, const rk_row_ref *ref)
+{
+  const int64_t stored = ref->stored_key_ns;
+  if (chunk->copied == 0 && chunk->count == 0) {
     chunk->first_key = ref->key_ns;
     chunk->first_id = ref->row_id;
-    chunk->span = (rk_merge_chunk_span){
-        .writer = writer, .first_row = ref->row_number, .min_key = ref->stored_key_ns, .max_key = ref->stored_key_ns};
+    chunk->writer = ref->writer;
+    chunk->span = (rk_merge_chunk_span){.writer = ref->writer == NULL ? 0 : ref->writer->tag,
+                                        .first_row = ref->row_number,
+                                        .min_key = stored,
+                                        .max_key = stored};
+    return;
   }
-  if (chunk->span.writer != writer) {
-    chunk->span.writer = 0;
+  if (chunk->writer != ref->writer) {
+    chunk->writer = ref->writer;
+    chunk->span.writer = 0; /* one tag of one store is one writer */
   }
-  const int64_t stored = ref->stored_key_ns;
   chunk->span.min_key = stored < chunk->span.min_key ? stored : chunk->span.min_key;
   chunk->span.max_key = stored > chunk->span.max_key ? stored : chunk->span.max_key;
-  chunk->size += RK_TUID_SIZE + 8 * chunk->timeline_count;
-  for (size_t i = 0; i < from->component_count; i++) {
-    const rk_chunk_component *component = &from->components[i];
-    if (!is_repeat(from, i) && list_present(component->lists, ref->row)) {
-      const rk_field list = {
-          .type = RK_TYPE_LIST, .name = "", .child_count = 1, .children = (rk_field *)component->item};
-      chunk->size += rk_value_size(&list, component->lists, ref->row, 1);
-    }
+}
+
+rk_status rk_merge_chunk_append(rk_merge_chunk *chunk, const rk_row_ref *ref, bool *full)
+{
+  *full = false;
+  rk_status status = RK_OK;
+  if (chunk->source != ref->open || chunk->start + chunk->count != ref->row) {
+    status = begin_run(chunk, ref);
+  } else if (chunk->count < chunk->known && !chunk->conflicts) {
+    note_row(chunk, ref);
+    chunk->count++;
+    return RK_OK;
   }
-  return RK_OK;
+  if (status != RK_OK) {
+    return status;
+  }
+  if (chunk->conflicts && row_conflicts(chunk, rk_open_chunk_data(chunk->source), ref->row)) {
+    return RK_ERR_CONFLICT;
+  }
+  note_row(chunk, ref);
+  if (chunk->count == chunk->known) {
+    *full = look_ahead(chunk);
+  }
+  chunk->count++;
+  const bool at_end = ref->row + 1 == rk_open_chunk_data(chunk->source)->row_count;
+  return *full || at_end || chunk->at_once ? copy_run(chunk) : RK_OK;
 }
 
 uint32_t rk_merge_chunk_rows(const rk_merge_chunk *chunk)
 {
-  return chunk->row_count;
+  return chunk->copied + chunk->count;
 }
 
 uint64_t rk_merge_chunk_size(const rk_merge_chunk *chunk)
 {
-  return chunk->size;
+  if (chunk->known <= chunk->count) {
+    return chunk->size;
+  }
+  return chunk->size -
+         rk_rows_size(rk_open_chunk_data(chunk->source), chunk->start + chunk->count, chunk->known - chunk->count);
 }
 
 const rk_store *rk_merge_chunk_store(const rk_merge_chunk *chunk)
@@ -397,7 +444,7 @@ rk_status rk_merge_chunk_view(rk_merge_chunk *chunk, rk_chunk *view, rk_merge_ch
     if (!column->live) {
       continue;
     }
-    status = pad_column(column, chunk->row_count);
+    status = pad_column(column, chunk->copied);
     components[component_count++] = (rk_chunk_component){.name = column->name,
                                                          .archetype = column->archetype,
                                                          .component_type = column->component_type,
@@ -412,7 +459,7 @@ rk_status rk_merge_chunk_view(rk_merge_chunk *chunk, rk_chunk *view, rk_merge_ch
     chunk->timelines[i].values = chunk->times[i];
   }
   *view = (rk_chunk){.entity_path = chunk->entity_path,
-                     .row_count = chunk->row_count,
+                     .row_count = chunk->copied,
                      .row_ids = chunk->row_ids,
                      .timeline_count = chunk->timeline_count,
                      .timelines = chunk->timelines,
@@ -427,10 +474,11 @@ rk_status rk_merge_chunk_view(rk_merge_chunk *chunk, rk_chunk *view, rk_merge_ch
 
 void rk_merge_chunk_reset(rk_merge_chunk *chunk)
 {
+  let_go(chunk);
   for (size_t i = 0; i < chunk->column_count; i++) {
     rk_builder_reset(chunk->columns[i]->builder);
     chunk->columns[i]->live = false;
   }
-  chunk->row_count = chunk->copied = 0;
+  chunk->copied = 0;
   chunk->size = 0;
 }

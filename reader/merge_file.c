@@ -4,10 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 #include "format/bytes.h"
-#include "format/codec.h"
 #include "format/error.h"
 #include "format/frame.h"
 #include "format/seal.h"
@@ -15,15 +13,14 @@
 
 enum { WRITE_SIZE = 1 << 20 };
 
-static rk_status write_out(rk_merge_file *file, rk_error *error)
+rk_status rk_merge_write(int fd, const void *data, size_t size, rk_error *error)
 {
-  size_t done = 0;
-  while (done < file->out.size) {
-    const ssize_t n = write(file->fd, file->out.data + done, file->out.size - done);
+  for (size_t done = 0; done < size;) {
+    const ssize_t n = write(fd, (const char *)data + done, size - done);
     if (n > 0) {
       done += (size_t)n;
     } else if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-      struct pollfd ready = {.fd = file->fd, .events = POLLOUT};
+      struct pollfd ready = {.fd = fd, .events = POLLOUT};
       if (poll(&ready, 1, -1) < 0 && errno != EINTR) {
         return rk_fail_errno(error, errno, "cannot write the merged recording");
       }
@@ -31,9 +28,24 @@ static rk_status write_out(rk_merge_file *file, rk_error *error)
       return rk_fail_errno(error, n == 0 ? EIO : errno, "cannot write the merged recording");
     }
   }
-  file->written += done;
-  rk_buffer_reset(&file->out);
   return RK_OK;
+}
+
+static rk_status put_bytes(rk_merge_file *file, const void *data, size_t size, rk_error *error)
+{
+  file->written += size;
+  if (file->units != NULL) {
+    return rk_merge_units_put(file->units, file->fd, data, size, &file->stored, error);
+  }
+  file->stored += size;
+  return rk_merge_write(file->fd, data, size, error);
+}
+
+static rk_status write_out(rk_merge_file *file, rk_error *error)
+{
+  const rk_status status = put_bytes(file, file->out.data, file->out.size, error);
+  rk_buffer_reset(&file->out);
+  return status;
 }
 
 static rk_text text_of(const char *text)
@@ -100,42 +112,42 @@ static rk_status put_store(rk_merge_file *file, const rk_store *store, const rk_
   }
   const size_t start = rk_frame_begin(&file->out, RK_FRAME_SET_STORE_INFO);
   rk_store_info_encode(&file->out, &info);
-  return seal(file, start, store, (rk_seal){.writer = info.writer.tag}, error);
+  const rk_seal values = {.flags = RK_SEAL_MERGED, .writer = info.writer.tag, .cut_size = file->entity_count};
+  return seal(file, start, store, values, error);
 }
 
-rk_status rk_merge_file_open(rk_merge_file *file, int fd, rk_compression compression, const rk_reader *reader,
-                             rk_error *error)
+rk_status rk_merge_file_open(rk_merge_file *file, int fd, int level, rk_pool *pool, uint32_t entity_count,
+                             const rk_reader *reader, rk_error *error)
 {
-  *file = (rk_merge_file){.fd = fd, .compression = compression};
+  *file = (rk_merge_file){.fd = fd, .entity_count = entity_count};
   file->stores = rk_reader_stores(reader, &file->store_count);
   if (file->store_count == 0) {
     return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "nothing to merge: the inputs hold no recording");
   }
   file->manifests = calloc(file->store_count, sizeof(rk_manifest *));
-  if (file->manifests == NULL) {
+  const rk_store *first = file->stores[0];
+  file->units = level == 0
+                    ? NULL
+                    : rk_merge_units_new(level, rk_recording_hash(first->application_id, first->recording_id), pool);
+  if (file->manifests == NULL || (level != 0 && file->units == NULL)) {
     return out_of_memory(error);
   }
   rk_buffer_append(&file->out, rk_stream_header_bytes, RK_STREAM_HEADER_SIZE);
-  for (size_t i = 0; i < file->store_count; i++) {
+  rk_status status = RK_OK;
+  for (size_t i = 0; i < file->store_count && status == RK_OK; i++) {
     const rk_store *store = file->stores[i];
     file->manifests[i] = rk_manifest_new(store->kind, store->application_id, store->recording_id);
-    if (file->manifests[i] == NULL) {
-      return out_of_memory(error);
-    }
-    const rk_status status = put_store(file, store, NULL, error);
-    if (status != RK_OK) {
-      return status;
-    }
+    status = file->manifests[i] == NULL ? out_of_memory(error) : put_store(file, store, NULL, error);
   }
   size_t writer_count = 0;
   const rk_writer_info *const *writers = rk_reader_writers(reader, &writer_count);
-  for (size_t i = 0; i < writer_count; i++) {
-    const rk_status status = put_store(file, writers[i]->store, writers[i], error);
-    if (status != RK_OK) {
-      return status;
+  for (size_t i = 0; i < writer_count && status == RK_OK; i++) {
+    status = put_store(file, writers[i]->store, writers[i], error);
+    if (status == RK_OK && file->out.size >= WRITE_SIZE) {
+      status = write_out(file, error);
     }
   }
-  return RK_OK;
+  return status;
 }
 
 static rk_manifest *manifest_of(const rk_merge_file *file, const rk_store *store)
@@ -148,47 +160,22 @@ static rk_manifest *manifest_of(const rk_merge_file *file, const rk_store *store
   return NULL;
 }
 
-rk_status rk_merge_file_put_chunk(rk_merge_file *file, rk_merge_chunk *chunk, rk_error *error)
+rk_status rk_merge_file_put_chunk(rk_merge_file *file, const rk_store *store, const uint8_t *frame, size_t size,
+                                  const rk_chunk_summary *summary, uint64_t uncompressed_size, rk_error *error)
 {
-  const rk_store *store = rk_merge_chunk_store(chunk);
-  rk_chunk view;
-  rk_merge_chunk_span span;
-  rk_buffer_reset(&file->payload);
-  rk_buffer_reset(&file->packed);
-  rk_arrow_msg msg = {.store = store_id_of(store), .has_chunk_id = true};
-  rk_status status = rk_merge_chunk_view(chunk, &view, &span);
-  status = status == RK_OK ? rk_chunk_encode(&file->payload, &view) : status;
-  status = status == RK_OK
-               ? rk_compress(&file->packed, file->compression, file->payload.data, file->payload.size, &msg.compression)
-               : status;
-  if (status != RK_OK) {
-    return rk_fail(error, status, RK_NO_OFFSET, "cannot encode a merged chunk: %s", rk_status_text(status));
-  }
-  msg.uncompressed_size = file->payload.size;
-  msg.payload = file->packed.data;
-  msg.payload_size = file->packed.size;
-  msg.is_static = view.timeline_count == 0;
-  msg.chunk_id = view.id;
-  const size_t start = rk_frame_begin(&file->out, RK_FRAME_ARROW_MSG);
-  rk_arrow_msg_encode(&file->out, &msg);
-  const rk_seal values = {.flags = msg.is_static ? RK_SEAL_STATIC : 0,
-                          .writer = span.writer,
-                          .first_row = span.first_row,
-                          .row_count = (uint32_t)view.row_count,
-                          .min_log_time = span.min_key,
-                          .max_log_time = span.max_key,
-                          .entity_hash = XXH3_64bits(view.entity_path, strlen(view.entity_path)),
-                          .uncompressed_size = msg.uncompressed_size};
-  status = seal(file, start, store, values, error);
-  if (status != RK_OK) {
-    return status;
-  }
-  status = rk_manifest_add(manifest_of(file, store), &view, file->written + start + RK_FRAME_HEADER_SIZE,
-                           file->out.size - start - RK_FRAME_HEADER_SIZE, msg.uncompressed_size);
+  rk_status status =
+      rk_manifest_add_summary(manifest_of(file, store), summary, file->written + file->out.size + RK_FRAME_HEADER_SIZE,
+                              size - RK_FRAME_HEADER_SIZE, uncompressed_size);
   if (status != RK_OK) {
     return rk_fail(error, status, RK_NO_OFFSET, "cannot index a merged chunk: %s", rk_status_text(status));
   }
-  return file->out.size >= WRITE_SIZE ? write_out(file, error) : RK_OK;
+  if (size < WRITE_SIZE / 4) {
+    rk_buffer_append(&file->out, frame, size);
+    status = file->out.failed ? out_of_memory(error) : RK_OK;
+    return status == RK_OK && file->out.size >= WRITE_SIZE ? write_out(file, error) : status;
+  }
+  status = file->out.size > 0 ? write_out(file, error) : RK_OK;
+  return status == RK_OK ? put_bytes(file, frame, size, error) : status;
 }
 
 rk_status rk_merge_file_put_activation(rk_merge_file *file, const rk_activation *activation, rk_error *error)
@@ -203,12 +190,19 @@ rk_status rk_merge_file_put_activation(rk_merge_file *file, const rk_activation 
 
 rk_status rk_merge_file_finish(rk_merge_file *file, rk_error *error)
 {
-  const rk_status status =
-      rk_footer_encode(&file->out, file->manifests, file->store_count, file->written + file->out.size);
+  rk_status status = write_out(file, error);
+  if (status != RK_OK) {
+    return status;
+  }
+  status = rk_footer_encode(&file->out, file->manifests, file->store_count, file->written);
   if (status != RK_OK) {
     return rk_fail(error, status, RK_NO_OFFSET, "cannot write the footer: %s", rk_status_text(status));
   }
-  return write_out(file, error);
+  if (file->units == NULL) {
+    return write_out(file, error);
+  }
+  file->written += file->out.size;
+  return rk_merge_units_finish(file->units, file->fd, file->out.data, file->out.size, &file->stored, error);
 }
 
 void rk_merge_file_free(rk_merge_file *file)
@@ -217,7 +211,6 @@ void rk_merge_file_free(rk_merge_file *file)
     rk_manifest_free(file->manifests[i]);
   }
   free(file->manifests);
+  rk_merge_units_free(file->units);
   rk_buffer_free(&file->out);
-  rk_buffer_free(&file->payload);
-  rk_buffer_free(&file->packed);
 }

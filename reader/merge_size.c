@@ -1,5 +1,6 @@
 /* The size of Arrow values as a function of the values alone. */
 #include "format/bytes.h"
+#include "format/layout.h"
 #include "reader/merge_internal.h"
 
 static bool is_valid(const struct ArrowArray *array, int64_t i)
@@ -102,6 +103,33 @@ uint64_t rk_value_size(const rk_field *field, const struct ArrowArray *array, in
     if (is_valid(array, i)) {
       size += valid_size(field, array, i, 1);
     }
+  }
+  return size;
+}
+
+static uint64_t lists_size(const rk_chunk_component *component, int64_t start, int64_t count)
+{
+  const rk_field list = {.type = RK_TYPE_LIST, .name = "", .child_count = 1, .children = (rk_field *)component->item};
+  const struct ArrowArray *lists = component->lists;
+  const uint8_t *validity = lists->buffers[0];
+  if (validity == NULL) {
+    return rk_value_size(&list, lists, start, count);
+  }
+  uint64_t size = 0;
+  for (int64_t i = 0, run; i < count; i += run) {
+    run = rk_bits_run(validity, lists->offset + start + i, count - i);
+    if (is_valid(lists, start + i)) {
+      size += rk_value_size(&list, lists, start + i, run);
+    }
+  }
+  return size;
+}
+
+uint64_t rk_rows_size(const rk_chunk *chunk, int64_t start, int64_t count)
+{
+  uint64_t size = (uint64_t)count * (RK_TUID_SIZE + 8 * chunk->timeline_count);
+  for (size_t i = 0; i < chunk->component_count; i++) {
+    size += lists_size(&chunk->components[i], start, count);
   }
   return size;
 }

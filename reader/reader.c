@@ -8,6 +8,7 @@
 #include "format/tuid.h"
 #include "reader/archive.h"
 #include "reader/orphan.h"
+#include "reader/pool.h"
 #include "reader/reader_state.h"
 #include "reader/retime.h"
 #include "reader/source_zst.h"
@@ -657,6 +658,7 @@ void rk_reader_free(rk_reader *reader)
     return;
   }
   rk_timeline_free(reader->timeline);
+  rk_pool_free(reader->pool);
   rk_clocks_free(reader->clocks);
   rk_input **inputs = reader->inputs.items;
   for (size_t i = 0; i < reader->inputs.count; i++) {

@@ -17,7 +17,8 @@ typedef struct rk_input {
   uint64_t number;       /* in the order of adding */
   bool live;             /* somebody was writing it when it was scanned */
   bool finished;         /* it ends with a stream footer */
-  bool merged;           /* its SetStoreInfo frames say that a merge wrote it */
+  bool merged;           /* its SetStoreInfo frames say that a merge wrote it ... */
+  uint32_t merged_entities; /* ... and how many entities that merge had */
   void *owned;           /* the source's memory: rows of spools; NULL: an input of the caller's */
   struct rk_input *file; /* whose spool it is; NULL: it is the caller's */
   int64_t shift_ns;
@@ -68,9 +69,10 @@ struct rk_entry {
   bool is_static : 1;
   bool verified : 1;
   bool lost : 1;
-  bool bare : 1;     /* without components: its rows say nothing and are not yielded (so do Rerun's own readers) */
-  bool numbered : 1; /* its seal's chunk number counts: an original, as a writer wrote it, not made by a merge */
-  bool told : 1;     /* a footer's word alone is behind row_count, keys and is_static: they may turn out differently */
+  bool bare : 1;      /* without components: its rows say nothing and are not yielded (so do Rerun's own readers) */
+  bool numbered : 1;  /* its seal's chunk number counts: an original, as a writer wrote it, not made by a merge */
+  bool contested : 1; /* rows of it came from another chunk, too, that is not the same frame */
+  bool told : 1;      /* a footer's word alone is behind row_count, keys and is_static: they may turn out differently */
 };
 static_assert(sizeof(rk_entry) <= 64, "a million chunks fit");
 
@@ -143,6 +145,7 @@ struct rk_reader {
   bool has_limit; /* rows with a key of `limit_ns` and above are held back: RK_AGAIN */
   int64_t limit_ns;
   rk_timeline_state *timeline; /* made by the first rk_reader_next */
+  struct rk_pool *pool;        /* of the merge that runs or has run; NULL: none */
   size_t next_chunk, next_indexed;
   rk_arena chunk_arena; /* of the lent rk_chunk_info */
   rk_arena row_arena;   /* of the lent rk_row */

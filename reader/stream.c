@@ -16,6 +16,7 @@ enum { CHUNK_SIZE_MAX = 512 << 20 }; /* 32-bit Arrow offsets hold no more than 2
 struct rk_stream {
   rk_reader *reader;
   rk_stream_options options;
+  rk_merge_limits limits;
   rk_numbering places; /* numbers chunks by store, entity and timelines */
   rk_merge_chunk **chunks;
   size_t chunk_capacity;
@@ -45,6 +46,7 @@ rk_status rk_stream_open(rk_reader *reader, const rk_stream_options *options, rk
   s->options.chunk_rows = s->options.chunk_rows == 0 ? DEFAULT_CHUNK_ROWS : s->options.chunk_rows;
   s->options.chunk_size = s->options.chunk_size == 0 ? DEFAULT_CHUNK_SIZE : s->options.chunk_size;
   s->options.chunk_size = s->options.chunk_size > CHUNK_SIZE_MAX ? CHUNK_SIZE_MAX : s->options.chunk_size;
+  s->limits = (rk_merge_limits){.rows = s->options.chunk_rows, .size = s->options.chunk_size};
   rk_reader_blueprints_first(reader);
   *stream = s;
   return RK_OK;
@@ -129,7 +131,7 @@ static rk_status find_chunk(rk_stream *stream, const rk_row_ref *ref, size_t *nu
     stream->chunks[*number] = NULL;
   }
   if (stream->chunks[*number] == NULL) {
-    stream->chunks[*number] = rk_merge_chunk_new(ref);
+    stream->chunks[*number] = rk_merge_chunk_new(ref, &stream->limits);
   }
   return stream->chunks[*number] == NULL ? RK_ERR_NO_MEMORY : RK_OK;
 }
@@ -225,16 +227,16 @@ static rk_status take_row(rk_stream *stream, size_t *size)
     stream->used[stream->used_count++] = number;
   }
   const uint64_t before = rk_merge_chunk_size(chunk);
-  status = rk_merge_chunk_append(chunk, &stream->row);
+  bool full;
+  status = rk_merge_chunk_append(chunk, &stream->row, &full);
   if (status == RK_ERR_CONFLICT) {
     status = emit(stream, chunk);
-    status = status == RK_OK ? rk_merge_chunk_append(chunk, &stream->row) : status;
+    status = status == RK_OK ? rk_merge_chunk_append(chunk, &stream->row, &full) : status;
     *size += status == RK_OK ? rk_merge_chunk_size(chunk) : 0;
   } else if (status == RK_OK) {
     *size += rk_merge_chunk_size(chunk) - before;
   }
-  if (status == RK_OK && (rk_merge_chunk_rows(chunk) >= stream->options.chunk_rows ||
-                          rk_merge_chunk_size(chunk) >= stream->options.chunk_size)) {
+  if (status == RK_OK && full) {
     status = emit(stream, chunk);
   }
   stream->has_row = false;

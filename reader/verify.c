@@ -16,7 +16,7 @@
 typedef struct sequence {
   rk_entry **entries; /* its chunks by number */
   size_t count;
-  bool judged; /* its chunks are numbered */
+  bool judged; /* its chunks are numbered, and not all of them in merged recordings */
   bool live;
   bool damaged;     /* chunk numbers are missing, so missing rows are lost and not merely still to come */
   rk_row_set rows;  /* numbers of the rows that are there */
@@ -272,7 +272,7 @@ static rk_status judge_writer(rk_verifying *v, sequence *s, rk_error *error)
   s->settled = 0;
   rk_row_set_clear(&s->rows);
   for (size_t i = 0; i < s->count; i++) {
-    s->judged = s->judged || s->entries[i]->numbered;
+    s->judged = s->judged || (s->entries[i]->numbered && !s->entries[i]->input->merged);
     s->live = s->live || s->entries[i]->input->live;
   }
   const rk_status status = judge_chunks(v, s, error);
