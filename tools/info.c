@@ -343,8 +343,23 @@ static void sort_lists(info *i)
   free(entities);
 }
 
+/* Where the index tells the keys of all chunks, it tells the ends of log_time. */
+static void complete_log_time(info *i)
+{
+  if (i->options.timeline != NULL || i->unsealed_chunks > 0)
+    return;
+  for (size_t t = 0; t < i->timeline_count; t++)
+    for (size_t r = 0; r < i->recording_count && strcmp(i->timelines[t].name, "log_time") == 0; r++)
+      if (i->recordings[r].store == i->timelines[t].store) {
+        const tally *c = &i->recordings[r].tally;
+        i->timelines[t].min = c->min_ns < i->timelines[t].min ? c->min_ns : i->timelines[t].min;
+        i->timelines[t].max = c->max_ns > i->timelines[t].max ? c->max_ns : i->timelines[t].max;
+      }
+}
+
 /* Decoded in a moment on any machine. */
-#define DESCRIBED_FREELY (UINT64_C(256) << 20)
+#define DESCRIBED_SIZE (UINT64_C(256) << 20)
+enum { DESCRIBED_CHUNKS = 32768 };
 
 rk_status info_gather(info *i, const inputs *in, const info_options *options)
 {
@@ -360,7 +375,7 @@ rk_status info_gather(info *i, const inputs *in, const info_options *options)
   out key;
   out_init(&key, -1);
   rk_reader_get_stats(in->reader, &i->stats);
-  bool all = options->all || i->stats.input_size <= DESCRIBED_FREELY;
+  bool all = options->all || (i->stats.input_size <= DESCRIBED_SIZE && i->stats.chunk_count <= DESCRIBED_CHUNKS);
   size_t store_count, writer_count, capacity = 0;
   const rk_store *const *stores = rk_reader_stores(in->reader, &store_count);
   for (size_t s = 0; s < store_count; s++)
@@ -374,7 +389,8 @@ rk_status info_gather(info *i, const inputs *in, const info_options *options)
       continue;
     info_entity *entity = entity_of(i, &key, chunk->store, chunk->entity_path);
     uint64_t before = entity->tally.chunks;
-    if (!chunk->described && (all || (before & (before - 1)) == 0)) {
+    bool looked_at = all || ((before & (before - 1)) == 0 && i->total.described_chunks < DESCRIBED_CHUNKS);
+    if (!chunk->described && looked_at) {
       status = rk_reader_describe(in->reader, &chunk);
       if (status == RK_END) /* damaged: told as a loss */
         continue;
@@ -395,6 +411,7 @@ rk_status info_gather(info *i, const inputs *in, const info_options *options)
   for (size_t w = 0; w < writer_count; w++)
     writer_of(i, &key, writers[w]->tag)->writer = writers[w];
   out_free(&key);
+  complete_log_time(i);
   sort_lists(i);
   rk_reader_get_stats(in->reader, &i->stats);
   return status;

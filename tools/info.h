@@ -90,7 +90,7 @@ typedef struct info {
 } info;
 
 /* RK_END when all chunks were seen; else the reader's failure. Inputs too large to be decoded in a moment are known by
- * their index, and of every entity by the 1st, 2nd, 4th, 8th, ... chunk. */
+ * their index, and of every entity by the 1st, 2nd, 4th, 8th, ... chunk, 32768 in all. */
 rk_status info_gather(info *i, const inputs *in, const info_options *options);
 void info_free(info *i);
 

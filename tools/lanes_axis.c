@@ -90,6 +90,17 @@ static void out_exact(out *o, int64_t ns, int64_t step, bool ascii)
     }
     return;
   }
+  if (unit == 2 && ns >= NS_PER_S) { /* "1.5 s" rather than "1500 ms" */
+    int digits = step >= 100000000 ? 1 : step >= 10000000 ? 2 : 3;
+    uint64_t fraction = (uint64_t)(ns % NS_PER_S);
+    for (int i = digits; i < 9; i++)
+      fraction /= 10;
+    out_int(o, ns / NS_PER_S);
+    out_char(o, '.');
+    out_padded(o, fraction, digits);
+    out_text(o, " s");
+    return;
+  }
   out_int(o, ns / units[unit].ns);
   out_char(o, ' ');
   out_text(o, ascii && unit == 1 ? "us" : units[unit].name);
