@@ -303,7 +303,7 @@ static rk_status unpack(rk_reader *reader, const operand *o, rk_archive_members 
     status = rk_layer_peel(&stream, &content, &code);
   }
   const bool archive = content == RK_CONTENT_ARCHIVE || content == RK_CONTENT_ARCHIVE_SEEKING;
-  *taken = !stream.seekable || archive || o->pattern;
+  *taken = !stream.seekable || archive || o->pattern || limits->error.status;
   if (!*taken) {
     status = RK_OK;
   } else if (status) {

@@ -355,6 +355,20 @@ rk_status rk_layer_open_archive(rk_layer *stream, int format, struct archive **a
   return RK_OK;
 }
 
+/* That filter and no other, once: what it gives is looked at again. Two of them want to see the data before they are
+ * added, which libarchive only lets them when it chooses among what is supported. */
+static bool add_filter(struct archive *archive, int filter)
+{
+  switch (filter) {
+  case ARCHIVE_FILTER_LZIP:
+    return archive_read_support_filter_lzip(archive) >= ARCHIVE_WARN;
+  case ARCHIVE_FILTER_COMPRESS:
+    return archive_read_support_filter_compress(archive) >= ARCHIVE_WARN;
+  default:
+    return archive_read_append_filter(archive, filter) >= ARCHIVE_WARN;
+  }
+}
+
 rk_status rk_layer_decompress(rk_layer *stream, rk_layer *below, int filter)
 {
   rk_unpack *unpack = below->unpack;
@@ -373,7 +387,7 @@ rk_status rk_layer_decompress(rk_layer *stream, rk_layer *below, int filter)
   struct archive_entry *entry;
   (void)archive_read_support_format_raw(archive);
   (void)archive_read_support_format_empty(archive);
-  const bool opened = archive_read_append_filter(archive, filter) >= ARCHIVE_WARN && open_over(archive, moved);
+  const bool opened = add_filter(archive, filter) && open_over(archive, moved);
   const int result = opened ? archive_read_next_header(archive, &entry) : ARCHIVE_FATAL;
   if (result == ARCHIVE_EOF) {
     stream->ended = true;
