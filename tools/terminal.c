@@ -42,28 +42,6 @@ size_t terminal_width(int fd)
   return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
-size_t terminal_code_width(uint32_t code)
-{
-  static const struct {
-    uint32_t first, last;
-  } none[] = {{0x300, 0x36f},   {0x483, 0x489},   {0x591, 0x5bd},    {0x610, 0x61a},
-              {0x64b, 0x65f},   {0x200b, 0x200f}, {0x20d0, 0x20ff},  {0xfe00, 0xfe0f},
-              {0xfe20, 0xfe2f}, {0xfeff, 0xfeff}, {0xe0100, 0xe01ef}},
-    wide[] = {{0x1100, 0x115f},   {0x231a, 0x231b},   {0x23e9, 0x23ec},   {0x25fd, 0x25fe},  {0x2614, 0x2615},
-              {0x2e80, 0x303e},   {0x3041, 0x33ff},   {0x3400, 0x4dbf},   {0x4e00, 0xa4cf},  {0xa960, 0xa97f},
-              {0xac00, 0xd7a3},   {0xf900, 0xfaff},   {0xfe30, 0xfe6f},   {0xff00, 0xff60},  {0xffe0, 0xffe6},
-              {0x1f300, 0x1f64f}, {0x1f680, 0x1f6ff}, {0x1f900, 0x1f9ff}, {0x20000, 0x3fffd}};
-  if (code < 0x300)
-    return 1;
-  for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
-    if (code >= none[i].first && code <= none[i].last)
-      return 0;
-  for (size_t i = 0; i < sizeof wide / sizeof wide[0]; i++)
-    if (code >= wide[i].first && code <= wide[i].last)
-      return 2;
-  return 1;
-}
-
 size_t terminal_plain_prefix(const char *text, size_t size)
 {
   size_t at = 0;
