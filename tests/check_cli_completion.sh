@@ -24,7 +24,7 @@ expect --format= rrd-dump --fo
 expect $'--chunk-rows=\n--chunk-bytes=' rrd-merge --chunk
 expect $'text\nndjson\ncsv' rrd-dump -F ''
 expect ndjson rrd-dump --format = n
-expect $'lz4\nnone' rrd-merge --compression = ''
+expect $'lz4\nnone\nzstd' rrd-merge --compression = ''
 expect $'tid:\nthread:' rrd-dump -w t
 expect '' rrd-dump -n ''
 expect $'run one.rrd\nlayout.rbl\nruns' rrd-dump ''

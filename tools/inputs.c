@@ -70,28 +70,36 @@ static void widen(axis *a, int64_t min, int64_t max)
   a->known = true;
 }
 
+/* The first and last time of all recordings, by the index. */
+static void find_time(rk_reader *reader, axis *a)
+{
+  size_t count;
+  const rk_input_info *const *list = rk_reader_inputs(reader, &count);
+  for (size_t i = 0; i < count; i++)
+    if (list[i]->min_ns <= list[i]->max_ns)
+      widen(a, list[i]->min_ns, list[i]->max_ns);
+}
+
+/* What the chunks hold on a timeline; decodes those whose times the index does not tell. */
 static rk_status find_axis(rk_reader *reader, const char *timeline, axis *a)
 {
   const rk_chunk_info *chunk;
   rk_status status;
-  *a = (axis){0};
-  while ((status = rk_reader_next_chunk(reader, &chunk)) == RK_OK) {
+  while ((status = rk_reader_next_indexed(reader, &chunk)) == RK_OK) {
     if (chunk->is_static || chunk->store->kind != RK_STORE_RECORDING)
       continue;
-    if (timeline == NULL)
-      widen(a, chunk->min_ns, chunk->max_ns);
-    for (size_t t = 0; timeline != NULL && t < chunk->timeline_count; t++)
+    if (!chunk->described && (status = rk_reader_describe(reader, &chunk)) != RK_OK) {
+      if (status != RK_END)
+        return status;
+      continue;
+    }
+    for (size_t t = 0; t < chunk->timeline_count; t++)
       if (strcmp(chunk->timeline_min[t].timeline, timeline) == 0) {
         a->counts = chunk->timeline_min[t].kind == RK_TIMELINE_SEQUENCE;
         widen(a, chunk->timeline_min[t].value, chunk->timeline_max[t].value);
       }
   }
   return status;
-}
-
-static bool relative(const limit *l)
-{
-  return l->given && (!l->has_time || l->time.base != WHEN_EPOCH);
 }
 
 /* False: not a time of this timeline; reported. */
@@ -127,11 +135,14 @@ static bool apply(inputs *in, const selection *s)
 {
   const char *timeline = s->timeline != NULL && strcmp(s->timeline, "log_time") != 0 ? s->timeline : NULL;
   axis a = {0};
-  if ((timeline != NULL && (s->since.given || s->until.given)) || relative(&s->since) || relative(&s->until))
-    if (find_axis(in->reader, timeline, &a) != RK_END)
-      return reader_failed(in);
+  if (timeline == NULL)
+    find_time(in->reader, &a);
+  else if ((s->since.given || s->until.given) && find_axis(in->reader, timeline, &a) != RK_END)
+    return reader_failed(in);
   rk_reader_options filters = {.entities = s->entities.list,
                                .entity_count = s->entities.count,
+                               .excluded = s->excluded.list,
+                               .excluded_count = s->excluded.count,
                                .timeline = s->timeline,
                                .has_since = s->since.given,
                                .has_until = s->until.given};
@@ -149,14 +160,17 @@ static bool apply(inputs *in, const selection *s)
 static void on_loss(void *context, const rk_loss *loss)
 {
   inputs *in = context;
-  in->losses++;
   cli_loss(NULL, loss);
+  if (in->on_loss != NULL)
+    in->on_loss(in->context, loss);
 }
 
 /* rk_reader_options.on_progress */
 static bool on_progress(void *context, const char *name, uint64_t done, uint64_t total)
 {
   const inputs *in = context;
+  if (in->quiet)
+    return true;
   if (name == NULL)
     terminal_progress("sorting", "B", done, total);
   else if (in->scan.total == 0)
@@ -212,20 +226,24 @@ static void add(inputs *in, size_t i, uint64_t size, bool tolerated)
 {
   const char *path = in->operands.paths[i];
   const rk_input_options how = {.shift_ns = in->operands.shifts[i]};
-  rk_reader_stats before, after;
-  rk_reader_get_stats(in->reader, &before);
   rk_error error = {.offset = RK_NO_OFFSET};
-  terminal_progress("scanning", "B", in->scan.before, in->scan.total);
+  if (!in->quiet)
+    terminal_progress("scanning", "B", in->scan.before, in->scan.total);
   rk_status status = rk_reader_add(in->reader, path, &how, &error);
   in->scan.before += size;
   if (status != RK_OK) {
     cli_report(path, &error);
     cli_worsen(tolerated ? CLI_LOST : CLI_FAILED);
     in->failed++;
-    return;
   }
-  rk_reader_get_stats(in->reader, &after);
-  in->list[in->count++] = (input){path, after.input_size - before.input_size};
+}
+
+static void list_inputs(inputs *in)
+{
+  const rk_input_info *const *taken = rk_reader_inputs(in->reader, &in->count);
+  in->list = cli_realloc(NULL, in->count, sizeof *in->list);
+  for (size_t i = 0; i < in->count; i++)
+    in->list[i] = (input){taken[i]->name, taken[i]->size};
 }
 
 bool inputs_read(inputs *in, const selection *s, bool tolerated)
@@ -239,7 +257,6 @@ bool inputs_read(inputs *in, const selection *s, bool tolerated)
     cli_error_record(NULL, &error);
     return false;
   }
-  in->list = cli_realloc(NULL, count, sizeof *in->list);
   uint64_t *sizes = cli_realloc(NULL, count, sizeof *sizes);
   for (size_t i = 0; i < count; i++) {
     sizes[i] = file_size(in->operands.paths[i]);
@@ -249,6 +266,7 @@ bool inputs_read(inputs *in, const selection *s, bool tolerated)
     add(in, i, sizes[i], tolerated);
   free(sizes);
   terminal_progress_end();
+  list_inputs(in);
   if (in->count == 0)
     cli_worsen(CLI_FAILED);
   return in->count > 0 && apply(in, s);

@@ -4,17 +4,20 @@
 
 #include "operands.h"
 
+/* A file, or a member of an archive. */
 typedef struct input {
   const char *path;
-  uint64_t size; /* bytes read from it */
+  uint64_t size;
 } input;
 
 typedef struct inputs {
   rk_reader *reader;
-  input *list; /* those that could be read, one per operand as expanded */
+  input *list; /* those that could be read */
   size_t count;
-  size_t failed;   /* operands that stand for nothing, or could not be read */
-  uint64_t losses; /* told so far */
+  size_t failed;                                       /* operands that stand for nothing, or could not be read */
+  bool quiet;                                          /* no progress bar */
+  void (*on_loss)(void *context, const rk_loss *loss); /* told of each loss too; NULL: nobody */
+  void *context;
   operands operands;
   struct {
     uint64_t total, before; /* of all operands; of those already scanned */
@@ -25,7 +28,7 @@ typedef struct inputs {
  * code 1, or 3 where that is `tolerated` and others can be read) and applies the selection. False: nothing can be read;
  * reported. `*in` must stay where it is. */
 bool inputs_open(inputs *in, const selection *s, char **operand, size_t count, bool tolerated);
-/* The same in two steps. */
+/* The same in two steps, between which on_loss, context and quiet may be set. */
 void inputs_expand(inputs *in, const selection *s, char **operand, size_t count, bool tolerated);
 bool inputs_read(inputs *in, const selection *s, bool tolerated);
 void inputs_free(inputs *in);

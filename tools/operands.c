@@ -66,13 +66,14 @@ static void add_directory(expansion *e, const char *path, int64_t shift_ns)
   if (tree == NULL)
     fail(e, path, strerror(errno));
   for (FTSENT *entry; tree != NULL && (entry = fts_read(tree)) != NULL;) {
-    bool named = is_recording_name(entry->fts_name, entry->fts_namelen), is_directory;
+    bool named = is_recording_name(entry->fts_name, entry->fts_namelen), is_directory = false;
     if (entry->fts_info == FTS_D && entry->fts_level > 0 && ends_with(entry->fts_name, entry->fts_namelen, ".spool"))
       fts_set(tree, entry, FTS_SKIP);
     else if (entry->fts_info == FTS_DNR || entry->fts_info == FTS_ERR || entry->fts_info == FTS_NS)
       fail(e, entry->fts_path, strerror(entry->fts_errno));
-    else if (named && (entry->fts_info == FTS_F ||
-                       (entry->fts_info == FTS_SL && exists(entry->fts_path, &is_directory) && !is_directory)))
+    else if (named && entry->fts_info == FTS_SL && !exists(entry->fts_path, &is_directory))
+      fail(e, entry->fts_path, strerror(errno));
+    else if (named && (entry->fts_info == FTS_F || (entry->fts_info == FTS_SL && !is_directory)))
       add(e->to, entry->fts_path, shift_ns);
   }
   if (tree != NULL)
@@ -184,7 +185,6 @@ static void expand_list(expansion *e, const selection *s)
   char *line = NULL;
   size_t room = 0;
   ssize_t size = 0;
-  errno = 0;
   while (list != NULL && (size = getdelim(&line, &room, s->null ? '\0' : '\n', list)) >= 0) {
     if (size > 0 && line[size - 1] == (s->null ? '\0' : '\n'))
       line[--size] = '\0';
@@ -196,7 +196,6 @@ static void expand_list(expansion *e, const selection *s)
       fail(e, s->files_from, "standard input holds the list, and cannot be an input too");
     else
       expand(e, line, 0, true);
-    errno = 0;
   }
   if (list == NULL || ferror(list))
     fail(e, s->files_from, strerror(errno));
@@ -220,6 +219,8 @@ void operands_expand(operands *o, const selection *s, char **operand, size_t cou
   }
   if (s->files_from != NULL)
     expand_list(&e, s);
+  if (o->count == 0 && o->failed == 0)
+    fail(&e, s->files_from, "names no input");
 }
 
 void operands_free(operands *o)

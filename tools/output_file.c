@@ -12,14 +12,16 @@
 
 #include "operands.h"
 
-/* What a fatal signal has to take away. */
-static const char *volatile doomed;
+/* What a fatal signal has to take away: an output, and a report on it. */
+static const char *volatile doomed[2];
 
 static void on_signal(int number)
 {
-  const char *path = doomed;
-  if (path != NULL)
-    unlink(path);
+  for (size_t i = 0; i < sizeof doomed / sizeof doomed[0]; i++) {
+    const char *path = doomed[i];
+    if (path != NULL)
+      unlink(path);
+  }
   signal(number, SIG_DFL);
   raise(number);
 }
@@ -27,7 +29,7 @@ static void on_signal(int number)
 static void guard(const char *path)
 {
   static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGXFSZ, SIGXCPU};
-  doomed = path;
+  doomed[doomed[0] != NULL] = path;
   for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
     struct sigaction old;
     if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
@@ -35,10 +37,23 @@ static void guard(const char *path)
   }
 }
 
+static void unguard(const char *path)
+{
+  for (size_t i = 0; i < sizeof doomed / sizeof doomed[0]; i++)
+    if (doomed[i] == path)
+      doomed[i] = NULL;
+}
+
 static bool failed(const output_file *f)
 {
   cli_error(strcmp(f->path, "-") == 0 ? "standard output" : f->path, "%s", strerror(errno));
   return false;
+}
+
+bool output_is_zst(const char *path)
+{
+  size_t size = strlen(path);
+  return size >= 4 && strcmp(path + size - 4, ".zst") == 0;
 }
 
 bool output_is_input(const char *path, char *const *paths, size_t count)
@@ -154,7 +169,7 @@ bool output_commit(output_file *f)
   } else if (f->temporary != NULL) {
     ok = rename(f->temporary, f->target) == 0;
     if (ok) {
-      doomed = NULL;
+      unguard(f->temporary);
       free(f->temporary);
       f->temporary = NULL;
       ok = sync_directory(f->target);
@@ -172,7 +187,7 @@ void output_discard(output_file *f)
     close(f->fd);
   if (f->temporary != NULL)
     unlink(f->temporary);
-  doomed = NULL;
+  unguard(f->temporary);
   free(f->temporary);
   free(f->target);
   *f = (output_file){.path = f->path, .fd = -1};

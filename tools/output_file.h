@@ -13,10 +13,13 @@ typedef struct output_file {
   char *temporary; /* NULL: none, or already renamed */
 } output_file;
 
-/* Opens `path`; "-" is standard output, refused on a terminal unless `force`. Reports its failures. */
+/* Opens `path`, at most two at a time; "-" is standard output, refused on a terminal unless `force`. Reports its
+ * failures. */
 bool output_open(output_file *f, const char *path, bool force);
 /* Whether the file at `path` (or standard output) is one of these. Reports it. */
 bool output_is_input(const char *path, char *const *paths, size_t count);
+/* Whether the name is that of a "run.rrd.zst". */
+bool output_is_zst(const char *path);
 /* fsync, rename over the target, fsync of the directory. Reports failures and then leaves the target alone. */
 bool output_commit(output_file *f);
 /* Takes an uncommitted temporary file away. */

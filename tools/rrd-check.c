@@ -2,23 +2,21 @@
 #include <errno.h>
 #include <getopt.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "check_report.h"
 #include "cli.h"
+#include "operands.h"
 #include "output_file.h"
 #include "rrdkit/recording.h"
 #include "terminal.h"
 
-enum { OPTION_FAST = 256, OPTION_JSON, OPTION_RECOVER, OPTION_FORCE, OPTION_FINISH, OPTION_IGNORE_SPOOL };
+enum { OPTION_FAST = 256, OPTION_JSON, OPTION_RECOVER, OPTION_FORCE, OPTION_FINISH };
 
 static const cli_option options[] = {
     {0, NULL, NULL, "Checking"},
     {OPTION_FAST, "fast", NULL, "check the hash of every chunk but do not decode it: rows are not judged one by one"},
     {OPTION_JSON, "json", NULL, "one JSON object on one line for each file"},
-    {OPTION_IGNORE_SPOOL, "ignore-spool", NULL,
-     "only what the files hold, without the rows that dead writers left in their spools"},
     {'q', "quiet", NULL, "print nothing but errors; the exit code tells"},
     {0, NULL, NULL, "Recovering"},
     {OPTION_RECOVER, "recover", NULL, "write everything undamaged of the one FILE, in order, to OUT"},
@@ -27,23 +25,26 @@ static const cli_option options[] = {
     {0, NULL, NULL, "Finishing"},
     {OPTION_FINISH, "finish", NULL,
      "as the only process that has FILE open: bring in what dead writers left, and leave End, footer and manifest"},
+    INPUT_OPTIONS,
     {0},
 };
 
 static const cli_tool tool = {
     .name = "rrd-check",
-    .usage = "[OPTION]... FILE...",
+    .usage = "[OPTION]... INPUT...",
     .summary = "Check Rerun recordings: structure, seals, contents, every writer's sequence without gaps, and footer. "
-               "A recording that is being written is judged as far as it reaches. FILE - is standard input.",
-    .closing = "Each loss is printed as file:offset+length reason writer, with the chunks and\n"
-               "rows that are missing by it where that is known; a summary of each file follows.\n"
-               "\n"
-               "Exit code: 0 sound, 1 failed, 2 wrong usage, 3 damaged, or rows are missing.\n",
+               "A recording that is being written is judged as far as it reaches.",
+    .closing = INPUT_CLOSING "\n"
+                             "Each loss is printed as file:offset+length reason writer, with the chunks and\n"
+                             "rows that are missing by it where that is known; a summary of each file follows.\n"
+                             "\n"
+                             "Exit code: 0 sound, 1 failed, 2 wrong usage, 3 damaged, or rows are missing.\n",
     .options = options,
 };
 
 typedef struct request {
-  bool fast, json, quiet, recover, force, finish, ignore_spool;
+  selection selection;
+  bool fast, json, quiet, recover, force, finish;
   const char *output;
 } request;
 
@@ -72,33 +73,46 @@ static void parse(request *r, int argc, char **argv)
     case OPTION_FORCE:
       r->force = true;
       break;
-    case OPTION_IGNORE_SPOOL:
-      r->ignore_spool = true;
-      break;
     case OPTION_FINISH:
       r->finish = true;
       break;
+    default:
+      selection_option(&r->selection, id);
     }
   }
-  if (optind == argc)
-    cli_usage("no input file");
   if (r->recover != (r->output != NULL))
     cli_usage(r->recover ? "no output; give -o OUT" : "-o needs --recover");
-  if (r->recover && argc - optind != 1)
-    cli_usage("--recover takes one FILE; rrd-merge takes several");
   if (r->recover && r->fast)
     cli_usage("--recover reads everything; leave out --fast");
   if (r->finish && r->recover)
     cli_usage("--recover leaves FILE alone and --finish does not; choose one");
-  for (int i = optind; r->finish && i < argc; i++)
-    if (strcmp(argv[i], "-") == 0)
+}
+
+/* What can be asked for only of some inputs. */
+static void settle(const request *r, const operands *in)
+{
+  if (r->recover && in->count > 1)
+    cli_usage("--recover takes one FILE; rrd-merge takes several");
+  for (size_t i = 0; r->finish && i < in->count; i++) {
+    if (strcmp(in->paths[i], "-") == 0)
       cli_usage("--finish needs a file, not standard input");
+    if (access(in->paths[i], F_OK) != 0)
+      cli_usage("--finish needs a file, not members of an archive");
+  }
 }
 
 static bool on_check_progress(void *context, uint64_t done, uint64_t total)
 {
   (void)context;
-  terminal_progress("checking", "KiB", done >> 10, total >> 10);
+  terminal_progress("checking", "B", done, total);
+  return true;
+}
+
+static bool on_scan_progress(void *context, const char *name, uint64_t done, uint64_t total)
+{
+  (void)context;
+  (void)name;
+  terminal_progress("scanning", "B", done, total);
   return true;
 }
 
@@ -114,9 +128,17 @@ static bool on_recover_progress(void *context, uint64_t rows_done, uint64_t rows
  * long as it lives. */
 static rk_reader *judge(const request *r, check_report *report, rk_error *error)
 {
-  const rk_reader_options told = {.ignore_spools = r->ignore_spool, .on_loss = check_on_loss, .context = report};
-  const rk_verify_options how = {
-      .fast = r->fast, .on_finding = check_on_finding, .on_progress = on_check_progress, .context = report};
+  const rk_reader_options told = {.ignore_spools = r->selection.ignore_spool,
+                                  .max_memory = r->selection.max_memory,
+                                  .temporary_directory = r->selection.temporary_directory,
+                                  .max_ratio = r->selection.max_ratio,
+                                  .on_loss = check_on_loss,
+                                  .on_progress = r->quiet ? NULL : on_scan_progress,
+                                  .context = report};
+  const rk_verify_options how = {.fast = r->fast,
+                                 .on_finding = check_on_finding,
+                                 .on_progress = r->quiet ? NULL : on_check_progress,
+                                 .context = report};
   rk_reader *reader = NULL;
   rk_reader_stats stats;
   rk_status status = rk_reader_open(&told, &reader, error);
@@ -140,7 +162,7 @@ static void recover(const request *r, rk_reader *reader, check_report *report)
   output_file file;
   if (!output_open(&file, r->output, r->force))
     return;
-  const rk_merge_options how = {.on_progress = r->quiet ? NULL : on_recover_progress};
+  const rk_merge_options how = {.zstd = output_is_zst(r->output), .on_progress = r->quiet ? NULL : on_recover_progress};
   rk_error error = {.offset = RK_NO_OFFSET};
   const rk_status status = rk_reader_merge(reader, file.fd, &how, NULL, &error);
   if (report->verified.loss_count != report->told_count) { /* the file changed meanwhile */
@@ -209,17 +231,19 @@ int main(int argc, char **argv)
   request r;
   cli_start(&tool);
   parse(&r, argc, argv);
-  char **paths = argv + optind;
-  size_t count = (size_t)(argc - optind);
-  if (r.recover && output_is_input(r.output, paths, count))
-    return cli_finish(NULL);
+  operands in;
+  operands_expand(&in, &r.selection, argv + optind, (size_t)(argc - optind), CLI_FAILED);
+  settle(&r, &in);
   const bool stdout_taken = r.recover && strcmp(r.output, "-") == 0;
   out o;
   out_init(&o, stdout_taken ? STDERR_FILENO : STDOUT_FILENO);
-  for (size_t i = 0; i < count; i++) {
-    check(&r, paths[i], &o);
+  const bool clash = r.recover && output_is_input(r.output, in.paths, in.count);
+  for (size_t i = 0; i < in.count && !clash; i++) {
+    check(&r, in.paths[i], &o);
     out_flush(&o);
   }
+  operands_free(&in);
+  selection_free(&r.selection);
   if (!stdout_taken)
     return cli_finish(&o);
   out_free(&o);
