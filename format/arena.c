@@ -60,6 +60,15 @@ char *rk_arena_text(rk_arena *arena, const char *text, size_t size)
   return copy;
 }
 
+size_t rk_arena_size(const rk_arena *arena)
+{
+  size_t size = 0;
+  for (const rk_arena_block *block = arena->blocks; block != NULL; block = block->next) {
+    size += sizeof *block + block->size;
+  }
+  return size;
+}
+
 void rk_arena_reset(rk_arena *arena)
 {
   rk_arena_block *keep = NULL;

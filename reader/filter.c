@@ -199,9 +199,6 @@ bool rk_filter_entry(rk_reader *reader, const rk_entry *entry)
   if (entry->lost || entry->row_count == 0) {
     return false;
   }
-  if (filters->timeline && entry->is_static) {
-    return false;
-  }
   int64_t min_ns = entry->min_ns;
   int64_t max_ns = entry->max_ns;
   const bool known = !filters->timeline || filters->timeline == reader->log_time ||
@@ -225,7 +222,7 @@ bool rk_filter_open(rk_reader *reader, const rk_open_chunk *open)
   if (!entity_admitted(reader, open->entity_path)) {
     return false;
   }
-  bool carries = filters->timeline == NULL;
+  bool carries = filters->timeline == NULL || open->stored_static;
   for (size_t i = 0; i < open->chunk.timeline_count && !carries; i++) {
     carries = open->chunk.timelines[i].name == filters->timeline;
   }

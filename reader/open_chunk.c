@@ -9,6 +9,8 @@
 #include "format/utf8.h"
 #include "reader/reader_state.h"
 #include "reader/retime.h"
+#include "reader/row_order.h"
+#include "reader/spill.h"
 
 const rk_chunk *rk_open_chunk_data(const rk_open_chunk *open)
 {
@@ -18,7 +20,7 @@ const rk_chunk *rk_open_chunk_data(const rk_open_chunk *open)
 const struct ArrowSchema *rk_open_chunk_schema(const rk_open_chunk *open, size_t component)
 {
   if (!open->schemas[component]) {
-    rk_arena *arena = (rk_arena *)&open->arena; /* made when first asked for */
+    rk_arena *arena = (rk_arena *)(open->block ? rk_block_arena(open->block) : &open->arena); /* when first asked for */
     struct ArrowSchema *schema;
     if (rk_field_export(arena, open->chunk.components[component].item, &schema) != RK_OK) {
       return NULL;
@@ -30,12 +32,18 @@ const struct ArrowSchema *rk_open_chunk_schema(const rk_open_chunk *open, size_t
 
 void rk_open_chunk_retain(rk_open_chunk *open)
 {
-  open->references++;
+  if (open->block) {
+    rk_block_retain(open->block);
+  } else {
+    open->references++;
+  }
 }
 
 void rk_open_chunk_release(rk_open_chunk *open)
 {
-  if (--open->references == 0) {
+  if (open->block) {
+    rk_block_release(open->block);
+  } else if (--open->references == 0) {
     rk_arena_free(&open->arena);
     rk_buffer_free(&open->frame);
     rk_buffer_free(&open->payload);
@@ -85,6 +93,12 @@ rk_status rk_open_chunk_check(rk_entry *entry, rk_error *error)
 
 /* ---- Names ---- */
 
+unsigned rk_open_chunk_rank(const rk_reader *reader, const rk_store *store, bool is_static)
+{
+  return (reader->blueprints_first && store->kind != RK_STORE_BLUEPRINT ? 2U : 0U) +
+         (reader->filters.timeline && !is_static ? 1U : 0U);
+}
+
 static int compare_timelines(const void *left, const void *right)
 {
   return strcmp(((const rk_chunk_timeline *)left)->name, ((const rk_chunk_timeline *)right)->name);
@@ -104,14 +118,31 @@ static bool intern(rk_reader *reader, const char **text)
   return true;
 }
 
-/* Interned names, timelines and components sorted. A name that occurs twice is damage: it would make two cells of one
- * column. */
-static rk_status take_names(rk_reader *reader, rk_open_chunk *open, rk_error *error)
+/* A column's items as they are written again: whatever else the file said of them is not kept. */
+static bool plain_item(rk_arena *arena, const rk_field **item)
+{
+  const rk_field *as_read = *item;
+  if (!as_read->nullable || as_read->metadata_count > 0 || strcmp(as_read->name, "item") != 0) {
+    rk_field *plain = rk_arena_alloc(arena, sizeof *plain);
+    if (!plain) {
+      return false;
+    }
+    *plain = *as_read;
+    plain->name = "item";
+    plain->nullable = true;
+    plain->metadata_count = 0;
+    *item = plain;
+  }
+  return true;
+}
+
+/* A name that occurs twice is damage: it would make two cells of one column. */
+rk_status rk_open_chunk_names(rk_reader *reader, rk_arena *arena, rk_open_chunk *open, rk_error *error)
 {
   rk_chunk *chunk = &open->chunk;
-  rk_chunk_timeline *timelines = rk_arena_array(&open->arena, chunk->timeline_count + 1, sizeof *timelines);
-  rk_chunk_component *components = rk_arena_array(&open->arena, chunk->component_count + 1, sizeof *components);
-  open->schemas = rk_arena_array(&open->arena, chunk->component_count + 1, sizeof *open->schemas);
+  rk_chunk_timeline *timelines = rk_arena_array(arena, chunk->timeline_count + 1, sizeof *timelines);
+  rk_chunk_component *components = rk_arena_array(arena, chunk->component_count + 1, sizeof *components);
+  open->schemas = rk_arena_array(arena, chunk->component_count + 1, sizeof *open->schemas);
   open->entity_path = rk_names_add(&reader->names, chunk->entity_path, strlen(chunk->entity_path));
   if (!timelines || !components || !open->schemas || !open->entity_path) {
     return RK_ERR_NO_MEMORY;
@@ -125,9 +156,10 @@ static rk_status take_names(rk_reader *reader, rk_open_chunk *open, rk_error *er
   for (size_t i = 0; i < chunk->component_count; i++) {
     components[i] = chunk->components[i];
     if (!intern(reader, &components[i].name) || !intern(reader, &components[i].archetype) ||
-        !intern(reader, &components[i].component_type)) {
+        !intern(reader, &components[i].component_type) || !plain_item(arena, &components[i].item)) {
       return RK_ERR_NO_MEMORY;
     }
+    open->dense = open->dense || components[i].lists->buffers[0] == NULL;
   }
   qsort(timelines, chunk->timeline_count, sizeof *timelines, compare_timelines);
   qsort(components, chunk->component_count, sizeof *components, compare_components);
@@ -147,163 +179,9 @@ static rk_status take_names(rk_reader *reader, rk_open_chunk *open, rk_error *er
   return RK_OK;
 }
 
-/* ---- Order ---- */
-
-static int64_t id_key(rk_tuid id)
-{
-  return id.time_ns > INT64_MAX ? INT64_MAX : (int64_t)id.time_ns;
-}
-
-typedef struct sorting {
-  const int64_t *keys;
-  const uint8_t *row_ids;
-  const int64_t *effective_keys;
-  const rk_tuid *effective_ids;
-} sorting;
-
-static int compare_rows(const void *left, const void *right, void *context)
-{
-  const sorting *s = context;
-  const uint32_t a = *(const uint32_t *)left;
-  const uint32_t b = *(const uint32_t *)right;
-  if (s->keys[a] != s->keys[b]) {
-    return s->keys[a] < s->keys[b] ? -1 : 1;
-  }
-  const int order = memcmp(s->row_ids + (size_t)a * RK_TUID_SIZE, s->row_ids + (size_t)b * RK_TUID_SIZE, RK_TUID_SIZE);
-  return order ? order : a < b ? -1 : a > b;
-}
-
 static uint64_t row_inc(const uint8_t *row_ids, uint32_t row)
 {
   return rk_load_u64_be(row_ids + (size_t)row * RK_TUID_SIZE + 8);
-}
-
-/* By writer and row number. */
-static int compare_numbers(const void *left, const void *right, void *context)
-{
-  const sorting *s = context;
-  const uint32_t a = *(const uint32_t *)left;
-  const uint32_t b = *(const uint32_t *)right;
-  const uint64_t x = row_inc(s->row_ids, a);
-  const uint64_t y = row_inc(s->row_ids, b);
-  return x != y ? (x < y ? -1 : 1) : compare_rows(left, right, context);
-}
-
-static int compare_effective(const void *left, const void *right, void *context)
-{
-  const sorting *s = context;
-  const uint32_t a = *(const uint32_t *)left;
-  const uint32_t b = *(const uint32_t *)right;
-  if (s->effective_keys[a] != s->effective_keys[b]) {
-    return s->effective_keys[a] < s->effective_keys[b] ? -1 : 1;
-  }
-  const int order = rk_tuid_compare(s->effective_ids[a], s->effective_ids[b]);
-  return order ? order : compare_numbers(left, right, context);
-}
-
-/* A permutation of the rows under `compare`, NULL in *order when they lie so already. */
-static rk_status put_in_order(rk_open_chunk *open, sorting *s, int (*compare)(const void *, const void *, void *),
-                              const uint32_t **order)
-{
-  const size_t count = (size_t)open->chunk.row_count;
-  *order = NULL;
-  bool sorted = true;
-  for (uint32_t i = 1; i < count && sorted; i++) {
-    const uint32_t before = i - 1;
-    sorted = compare(&before, &i, s) <= 0;
-  }
-  if (sorted) {
-    return RK_OK;
-  }
-  uint32_t *rows = rk_arena_array(&open->arena, count, sizeof *rows);
-  if (!rows) {
-    return RK_ERR_NO_MEMORY;
-  }
-  for (uint32_t i = 0; i < count; i++) {
-    rows[i] = i;
-  }
-  qsort_r(rows, count, sizeof *rows, compare, s);
-  *order = rows;
-  return RK_OK;
-}
-
-/* Rows of several writers: a known writer's key that steps back is clamped to that of its row before. */
-static rk_status clamp(const rk_reader *reader, rk_open_chunk *open, sorting *s)
-{
-  const size_t count = (size_t)open->chunk.row_count;
-  const uint32_t *order;
-  rk_status status = put_in_order(open, s, compare_numbers, &order);
-  if (status) {
-    return status;
-  }
-  int64_t *keys = NULL;
-  rk_tuid *ids = NULL;
-  uint32_t before = 0;
-  bool known = false;
-  for (size_t i = 0; i < count; i++) {
-    const uint32_t row = order ? order[i] : (uint32_t)i;
-    const uint32_t tag = (uint32_t)(row_inc(s->row_ids, row) >> 32);
-    const bool same = i > 0 && tag == (uint32_t)(row_inc(s->row_ids, before) >> 32);
-    known = same ? known : rk_index_writer(reader, open->store, tag) != NULL;
-    if (same && known) {
-      const int64_t key = keys ? keys[before] : s->keys[before];
-      const rk_tuid id = ids ? ids[before] : rk_tuid_load(s->row_ids + (size_t)before * RK_TUID_SIZE);
-      const rk_tuid own = rk_tuid_load(s->row_ids + (size_t)row * RK_TUID_SIZE);
-      if (s->keys[row] < key || (s->keys[row] == key && rk_tuid_compare(own, id) < 0)) {
-        if (!keys) {
-          keys = rk_arena_array(&open->arena, count, sizeof *keys);
-          ids = rk_arena_array(&open->arena, count, sizeof *ids);
-          if (!keys || !ids) {
-            return RK_ERR_NO_MEMORY;
-          }
-          for (size_t j = 0; j < count; j++) {
-            keys[j] = s->keys[j];
-            ids[j] = rk_tuid_load(s->row_ids + j * RK_TUID_SIZE);
-          }
-        }
-        keys[row] = key;
-        ids[row] = id;
-      }
-    }
-    before = row;
-  }
-  open->effective_keys = keys;
-  open->effective_ids = ids;
-  if (keys) {
-    s->effective_keys = keys;
-    s->effective_ids = ids;
-    status = put_in_order(open, s, compare_effective, &open->order);
-  }
-  return status;
-}
-
-/* Keys of all rows, and their order: by row number in a chunk of one writer, whose source clamps (timeline.c), else by
- * key and row id. */
-static rk_status take_order(rk_reader *reader, rk_open_chunk *open, rk_entry *entry)
-{
-  const rk_chunk *chunk = &open->chunk;
-  const size_t count = (size_t)chunk->row_count;
-  for (size_t i = 0; i < chunk->timeline_count; i++) {
-    if (chunk->timelines[i].name == reader->log_time && chunk->timelines[i].kind == RK_TIMELINE_TIMESTAMP) {
-      open->keys = chunk->timelines[i].values;
-    }
-  }
-  if (!open->keys) {
-    int64_t *keys = rk_arena_array(&open->arena, count + 1, sizeof *keys);
-    if (!keys) {
-      return RK_ERR_NO_MEMORY;
-    }
-    for (size_t i = 0; i < count; i++) {
-      keys[i] = rk_shift_ns(id_key(rk_tuid_load(chunk->row_ids + i * RK_TUID_SIZE)), open->id_shift_ns);
-    }
-    open->keys = keys;
-  }
-  sorting s = {.keys = open->keys, .row_ids = chunk->row_ids};
-  if (entry->writer != 0) {
-    return put_in_order(open, &s, compare_numbers, &open->order);
-  }
-  const rk_status status = put_in_order(open, &s, compare_rows, &open->order);
-  return status || reader->writers.count == 0 ? status : clamp(reader, open, &s);
 }
 
 /* What the seal said must hold, or the index would have ordered by a lie. */
@@ -329,11 +207,12 @@ static rk_status check_seal(const rk_reader *reader, const rk_open_chunk *open, 
 /* Completes the index entry with what was read. */
 static rk_status complete(rk_reader *reader, rk_open_chunk *open, rk_entry *entry, rk_error *error)
 {
+  const int64_t *times = open->ties ? open->ties : open->keys; /* of log_time, also where another timeline orders */
   int64_t min_ns = 0;
   int64_t max_ns = 0;
   for (int64_t i = 0; i < open->chunk.row_count; i++) {
-    min_ns = i == 0 || open->keys[i] < min_ns ? open->keys[i] : min_ns;
-    max_ns = i == 0 || open->keys[i] > max_ns ? open->keys[i] : max_ns;
+    min_ns = i == 0 || times[i] < min_ns ? times[i] : min_ns;
+    max_ns = i == 0 || times[i] > max_ns ? times[i] : max_ns;
   }
   if (entry->sealed) {
     const rk_status status = check_seal(reader, open, entry, min_ns, error);
@@ -389,9 +268,10 @@ static rk_status decode(rk_reader *reader, rk_open_chunk *open, rk_entry *entry,
   if (status == RK_OK && (open->chunk.row_count < 0 || open->chunk.row_count > UINT32_MAX)) {
     status = rk_fail(error, RK_ERR_LIMIT, entry->offset, "a chunk of too many rows");
   }
-  status = status ? status : take_names(reader, open, error);
+  status = status ? status : rk_open_chunk_names(reader, &open->arena, open, error);
   status = status ? status : rk_retime_chunk(reader, entry, open);
-  status = status ? status : take_order(reader, open, entry);
+  open->rank = rk_open_chunk_rank(reader, open->store, open->stored_static);
+  status = status ? status : rk_row_order_take(reader, open, entry->writer != 0);
   return status ? status : complete(reader, open, entry, error);
 }
 
@@ -403,13 +283,12 @@ rk_status rk_open_chunk_load(rk_reader *reader, rk_entry *entry, rk_open_chunk *
   }
   chunk->references = 1;
   chunk->origin = entry;
-  chunk->input_number = entry->input->number;
-  chunk->offset = entry->offset;
   const rk_status status = decode(reader, chunk, entry, error);
   if (status) {
     rk_open_chunk_release(chunk);
     return status;
   }
+  chunk->memory = sizeof *chunk + chunk->frame.capacity + chunk->payload.capacity + rk_arena_size(&chunk->arena);
   *open = chunk;
   return RK_OK;
 }

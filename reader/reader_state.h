@@ -72,6 +72,7 @@ struct rk_entry {
   bool bare : 1;      /* without components: its rows say nothing and are not yielded (so do Rerun's own readers) */
   bool numbered : 1;  /* its seal's chunk number counts: an original, as a writer wrote it, not made by a merge */
   bool contested : 1; /* rows of it came from another chunk, too, that is not the same frame */
+  bool offered : 1;   /* overlaps nothing of its place: may be taken whole (timeline_offer.c) */
   bool told : 1;      /* a footer's word alone is behind row_count, keys and is_static: they may turn out differently */
 };
 static_assert(sizeof(rk_entry) <= 64, "a million chunks fit");
@@ -155,9 +156,18 @@ struct rk_reader {
   rk_error error;
 };
 
+/* The chunk of an input that rows of a piece come from, with what its rows are told apart by. */
+typedef struct rk_origin {
+  rk_entry *entry;
+  rk_tuid chunk_id;
+  uint64_t payload_hash;
+} rk_origin;
+
+typedef struct rk_block rk_block; /* pieces of chunks, read back from a temporary file (spill.h) */
+
 struct rk_open_chunk {
   unsigned references;
-  rk_entry *origin;
+  rk_entry *origin; /* NULL: a piece */
   rk_arena arena;
   rk_buffer frame, payload;
   rk_chunk chunk;
@@ -167,7 +177,9 @@ struct rk_open_chunk {
   const char *entity_path;
   bool stored_static;                 /* without timelines as it is stored, whatever was dropped since */
   int64_t id_shift_ns;                /* on order keys that come from row ids */
+  unsigned rank;                      /* rows of a lower one come first */
   const int64_t *keys;                /* [row_count]: order key of each row, not clamped */
+  const int64_t *ties;                /* [row_count]: what orders equal keys; NULL: nothing before the row id */
   const uint32_t *order;              /* [row_count]: rows in their order; NULL: as they are */
   const struct ArrowSchema **schemas; /* [component_count], exported when asked for */
   const int64_t *effective_keys;      /* clamped keys and row ids by row; NULL: nothing was clamped */
@@ -176,7 +188,21 @@ struct rk_open_chunk {
   const void *payload_data;
   size_t payload_size;
   bool has_hash;
-  uint64_t input_number, offset; /* the last tie-break */
+  bool dense;      /* every row has a component */
+  uint64_t memory; /* bytes that it takes */
+  /* The writer that was looked up last. */
+  bool has_writer;
+  uint32_t writer_tag;
+  const rk_writer_entry *writer;
+  /* The piece of a block that rows go into (spill.c). */
+  uint64_t gathering;
+  void *gathered;
+  /* A piece: */
+  rk_block *block;                  /* NULL: none */
+  const rk_origin *origins;         /* of the block */
+  const uint32_t *origin_index;     /* [row_count] into them */
+  const uint32_t *origin_rows;      /* [row_count]: the rows' places in their chunks' arrays */
+  const uint32_t *origin_positions; /* [row_count] */
 };
 
 static inline rk_entry *rk_entry_at(const rk_reader *reader, size_t i)
@@ -234,6 +260,9 @@ void rk_reader_lose(rk_reader *reader, const rk_input *input, uint64_t offset, u
 /* Reads, checks and decodes a chunk; completes *entry with what only decoding tells. RK_ERR_NO_MEMORY and RK_ERR_IO
  * end the reading; every other failure says that this chunk is damaged. */
 rk_status rk_open_chunk_load(rk_reader *reader, rk_entry *entry, rk_open_chunk **open, rk_error *error);
+/* Interns the names of a decoded chunk, sorts its timelines and components and sees which rows have any. */
+rk_status rk_open_chunk_names(rk_reader *reader, rk_arena *arena, rk_open_chunk *open, rk_error *error);
+unsigned rk_open_chunk_rank(const rk_reader *reader, const rk_store *store, bool is_static);
 /* Only reads the frame and checks its seal's hash. Status as above. */
 rk_status rk_open_chunk_check(rk_entry *entry, rk_error *error);
 

@@ -1,538 +1,336 @@
-/* The timeline: rows of all chunks in one order. A source is either one writer, whose chunks are taken together by row
- * number so that its own order holds, or one chunk of rows of many or unknown writers. Sources meet in a heap by (key,
- * row id, and the rest of the row's identity); a chunk is opened when its smallest key is due. */
+/* The timeline: rows of all chunks in one order (row_order.h), in bounded memory.
+ *
+ * Rows come from *strands*, each of which yields its rows in that order. A writer is a strand: its chunks are taken
+ * together by row number, so that its own order holds, and a row is clamped to the effective key of the row before.
+ * Every chunk of rows of many or unknown writers is a strand of its own. Open strands meet in a heap by their first
+ * rows; what is not open waits by the smallest key that it may have, and is opened when that is due.
+ *
+ * When what is open takes too much memory, all of it is sorted into runs in a temporary file (timeline_spill.c):
+ * - Rows whose effective key is known go into one run, in their order, with that key. The run is a strand like a chunk.
+ *   It is read block by block, a block when its first row is due, so it takes the memory of one block. Its writers'
+ *   strands are then where they would be had the rows been yielded: what they hold next is clamped as before.
+ * - A writer's rows that may still have to wait for a chunk which was not opened yet (its first row number is lower)
+ * have no known effective key. They go into a run of that writer alone, by number, and come back to its strand like a
+ * chunk whose first number is known.
+ * - Chunks of very large rows are not copied: they are closed, and opened again for each row in its turn.
+ * So the order is that of the rows alone, and is the same however often it comes to this. Chunks that were never opened
+ * are opened before what comes back: they pass through memory once, and blocks of runs are read only when a row in them
+ * is next. With `budget` bytes for what is open, runs are about that long and there can be 256 blocks in memory; when
+ * more runs than that overlap, their blocks are merged into longer runs by the same means. After everything was spilled
+ * at least one row is yielded before that can happen again (`fresh`), so it ends. */
 #include <stdlib.h>
-#include <string.h>
-#include <xxhash.h>
 
-#include "reader/reader_state.h"
-#include "reader/retime.h"
-#include "reader/row_order.h"
+#include "reader/timeline_internal.h"
 
-typedef struct cursor {
-  rk_open_chunk *open;
-  uint32_t position; /* in the chunk's order */
-} cursor;
-
-typedef struct source {
-  rk_entry **pending; /* a writer's chunks by first row; lent from the timeline's list */
-  size_t pending_count, pending_next;
-  cursor *cursors; /* heap by row number */
-  size_t cursor_count, cursor_capacity;
-  bool is_writer, has_last;
-  bool later;       /* not a blueprint's where those come first */
-  int64_t last_key; /* of the writer's row before: nothing of it comes earlier */
-  rk_tuid last_id;
-  int64_t key; /* of the first row of the first cursor */
-  rk_tuid id;
-} source;
-
-struct rk_timeline_state {
-  rk_entry **entries; /* all that pass the filters, sorted by source */
-  source *sources;    /* writers first, then one for each other chunk */
-  size_t source_count;
-  source **pending; /* heap by the smallest key that may come */
-  size_t pending_count;
-  source **heap; /* open sources by their head */
-  size_t heap_count;
-  rk_open_chunk *lent; /* of the row that was returned last */
-  /* The row returned last, to know it when it comes again. */
-  bool has_row;
-  rk_tuid row_id;
-  const rk_store *store;
-  const char *entity_path;
-  bool row_static;
-  rk_list names; /* const char *: its components */
-  uint64_t row_bound;
-};
-
-static uint32_t row_at(const rk_open_chunk *open, uint32_t position)
+static rk_status fail(rk_reader *reader, rk_status status)
 {
-  return open->order ? open->order[position] : position;
+  static const rk_error stopped = {.status = RK_END, .offset = RK_NO_OFFSET, .message = "stopped"};
+  const rk_error error = {.status = status, .offset = RK_NO_OFFSET, .message = "no memory to read on"};
+  return reader->error.status ? reader->error.status
+                              : rk_reader_set_error(reader, status == RK_END ? &stopped : &error);
 }
 
-static uint32_t cursor_row(const cursor *c)
+rk_status rk_timeline_close_strand(const rk_reader *reader, rk_timeline_state *t, rk_strand *strand)
 {
-  return row_at(c->open, c->position);
-}
-
-static rk_tuid row_id_at(const rk_open_chunk *open, uint32_t row)
-{
-  return rk_tuid_load(open->chunk.row_ids + (size_t)row * RK_TUID_SIZE);
-}
-
-/* A row without any says nothing; Rerun has no place for it but beside other rows of its chunk. */
-static bool has_components(const rk_open_chunk *open, uint32_t row)
-{
-  size_t i = 0;
-  while (i < open->chunk.component_count && !rk_row_has_component(open, i, row)) {
-    i++;
+  const bool has_more = rk_strand_close(reader, strand);
+  strand->state = has_more ? RK_STRAND_CLOSED : RK_STRAND_IDLE;
+  if (has_more && rk_strands_push(&t->closed, strand, rk_strand_closed_before)) {
+    return RK_OK;
   }
-  return i < open->chunk.component_count;
-}
-
-static bool cursor_before(const cursor *a, const cursor *b)
-{
-  const uint32_t a_row = cursor_row(a);
-  const uint32_t b_row = cursor_row(b);
-  const uint64_t x = row_id_at(a->open, a_row).inc;
-  const uint64_t y = row_id_at(b->open, b_row).inc;
-  return x != y ? x < y : rk_row_compare(a->open, a_row, b->open, b_row) < 0;
-}
-
-static bool source_before(const source *a, const source *b)
-{
-  if (a->later != b->later) {
-    return b->later;
+  if (!strand->is_writer) {
+    rk_strand_free(strand);
   }
-  if (a->key != b->key) {
-    return a->key < b->key;
-  }
-  const int order = rk_tuid_compare(a->id, b->id);
-  if (order) {
-    return order < 0;
-  }
-  const cursor *x = &a->cursors[0];
-  const cursor *y = &b->cursors[0];
-  return rk_row_compare(x->open, cursor_row(x), y->open, cursor_row(y)) < 0;
+  return has_more ? RK_ERR_NO_MEMORY : RK_OK;
 }
 
-/* ---- Heaps ---- */
+/* ---- Opening what is due ---- */
 
-static void cursor_sift_down(source *s, size_t at)
+static rk_waiting_heap *first_waiting(rk_timeline_state *t, unsigned *rank)
 {
-  cursor moving = s->cursors[at];
-  for (;;) {
-    size_t child = 2 * at + 1;
-    if (child >= s->cursor_count) {
-      break;
-    }
-    if (child + 1 < s->cursor_count && cursor_before(&s->cursors[child + 1], &s->cursors[child])) {
-      child++;
-    }
-    if (!cursor_before(&s->cursors[child], &moving)) {
-      break;
-    }
-    s->cursors[at] = s->cursors[child];
-    at = child;
-  }
-  s->cursors[at] = moving;
-}
-
-static rk_status cursor_add(source *s, rk_open_chunk *open)
-{
-  if (s->cursor_count == s->cursor_capacity) {
-    const size_t capacity = s->cursor_capacity ? s->cursor_capacity * 2 : 1;
-    cursor *larger = realloc(s->cursors, capacity * sizeof *larger);
-    if (!larger) {
-      return RK_ERR_NO_MEMORY;
-    }
-    s->cursors = larger;
-    s->cursor_capacity = capacity;
-  }
-  const cursor added = {.open = open};
-  size_t at = s->cursor_count++;
-  while (at > 0 && cursor_before(&added, &s->cursors[(at - 1) / 2])) {
-    s->cursors[at] = s->cursors[(at - 1) / 2];
-    at = (at - 1) / 2;
-  }
-  s->cursors[at] = added;
-  return RK_OK;
-}
-
-typedef bool before_fn(const source *a, const source *b);
-
-static void sift_down(source **heap, size_t count, size_t at, before_fn *before)
-{
-  source *moving = heap[at];
-  for (;;) {
-    size_t child = 2 * at + 1;
-    if (child >= count) {
-      break;
-    }
-    if (child + 1 < count && before(heap[child + 1], heap[child])) {
-      child++;
-    }
-    if (!before(heap[child], moving)) {
-      break;
-    }
-    heap[at] = heap[child];
-    at = child;
-  }
-  heap[at] = moving;
-}
-
-static void sift_up(source **heap, size_t at, before_fn *before)
-{
-  source *moving = heap[at];
-  while (at > 0 && before(moving, heap[(at - 1) / 2])) {
-    heap[at] = heap[(at - 1) / 2];
-    at = (at - 1) / 2;
-  }
-  heap[at] = moving;
-}
-
-/* The smallest key that a source without open chunks can yield. */
-static int64_t bound(const source *s)
-{
-  const int64_t key = s->pending[s->pending_next]->min_ns;
-  return s->has_last && s->last_key > key ? s->last_key : key;
-}
-
-static bool bound_before(const source *a, const source *b)
-{
-  return a->later != b->later ? b->later : bound(a) < bound(b);
-}
-
-/* Whether a row of the pending source `a` may have to come before or beside the head of `b`. */
-static bool is_due(const source *a, const source *b)
-{
-  return a->later != b->later ? b->later : bound(a) <= b->key;
-}
-
-/* ---- Making the sources ---- */
-
-static int compare_entries(const void *left, const void *right, void *context)
-{
-  const rk_entry *a = *(const rk_entry *const *)left;
-  const rk_entry *b = *(const rk_entry *const *)right;
-  if ((a->writer != 0) != (b->writer != 0)) {
-    return a->writer != 0 ? -1 : 1;
-  }
-  if (a->writer != 0) {
-    const uint64_t x = rk_entry_recording(context, a);
-    const uint64_t y = rk_entry_recording(context, b);
-    if (x != y) {
-      return x < y ? -1 : 1;
-    }
-    if (a->writer != b->writer) {
-      return a->writer < b->writer ? -1 : 1;
-    }
-    if (a->first_row != b->first_row) {
-      return a->first_row < b->first_row ? -1 : 1;
+  for (unsigned i = 0; i < RK_RANKS; i++) {
+    if (t->waiting[i].count > 0) {
+      *rank = i;
+      return &t->waiting[i];
     }
   }
-  return a->min_ns != b->min_ns                 ? (a->min_ns < b->min_ns ? -1 : 1)
-         : a->input->number != b->input->number ? (a->input->number < b->input->number ? -1 : 1)
-                                                : (a->offset < b->offset ? -1 : a->offset > b->offset);
+  return NULL;
 }
 
-static bool same_source(const rk_reader *reader, const rk_entry *a, const rk_entry *b)
+/* Gives a strand that is in no heap to the heap of open ones, or to where it belongs when it is at its end. */
+static rk_status enter(rk_reader *reader, rk_timeline_state *t, rk_strand *strand)
 {
-  return a->writer != 0 && a->writer == b->writer && rk_entry_recording(reader, a) == rk_entry_recording(reader, b);
-}
-
-static rk_status make_timeline(rk_reader *reader)
-{
-  rk_error error = {.message = ""};
-  const rk_status settled = rk_retime_settle(reader, &error);
-  if (settled) {
-    return rk_reader_set_error(reader, &error);
+  bool full = false;
+  rk_status status = rk_strand_settle(reader, strand, &full);
+  if (status == RK_OK && full) {
+    return rk_timeline_spill(reader, t, strand);
   }
-  rk_timeline_state *t = calloc(1, sizeof *t);
-  if (!t) {
+  if (status == RK_OK && strand->cursor_count == 0) {
+    return rk_timeline_close_strand(reader, t, strand);
+  }
+  if (status == RK_OK && rk_strands_push(&t->open, strand, rk_strand_before)) {
+    strand->state = RK_STRAND_OPEN;
+    return RK_OK;
+  }
+  strand->state = RK_STRAND_IDLE;
+  if (!strand->is_writer) {
+    rk_strand_free(strand);
+  }
+  return status ? status : RK_ERR_NO_MEMORY;
+}
+
+static rk_status open_waiting(rk_reader *reader, rk_timeline_state *t, rk_waiting_heap *heap)
+{
+  rk_entry *entry = rk_waiting_pop(heap).entry;
+  if (entry->offered) {
+    t->offered = entry;
+    t->told = t->taken = false;
+    return RK_OK;
+  }
+  rk_strand *strand = rk_strand_new(false, rk_entry_rank(reader, entry));
+  if (!strand) {
     return RK_ERR_NO_MEMORY;
   }
-  const size_t total = reader->entries.count;
-  t->entries = calloc(total + 1, sizeof *t->entries);
-  t->sources = calloc(total + 1, sizeof *t->sources);
-  t->pending = calloc(total + 1, sizeof *t->pending);
-  t->heap = calloc(total + 1, sizeof *t->heap);
-  if (!t->entries || !t->sources || !t->pending || !t->heap) {
-    rk_timeline_free(t);
-    return RK_ERR_NO_MEMORY;
+  const rk_status status = rk_strand_open_entry(reader, strand, entry, 0);
+  if (status || strand->cursor_count == 0) {
+    rk_strand_free(strand);
+    return status;
   }
-  size_t count = 0;
-  for (size_t i = 0; i < total; i++) {
-    rk_entry *entry = rk_entry_at(reader, i);
-    if (!entry->bare && rk_filter_entry(reader, entry)) {
-      t->entries[count++] = entry;
-      t->row_bound += entry->row_count;
-    }
-  }
-  qsort_r(t->entries, count, sizeof *t->entries, compare_entries, reader);
-  for (size_t i = 0; i < count;) {
-    size_t end = i + 1;
-    while (end < count && same_source(reader, t->entries[i], t->entries[end])) {
-      end++;
-    }
-    source *s = &t->sources[t->source_count++];
-    *s = (source){.pending = &t->entries[i],
-                  .pending_count = end - i,
-                  .is_writer = t->entries[i]->writer != 0,
-                  .later =
-                      reader->blueprints_first && rk_entry_store(reader, t->entries[i])->kind != RK_STORE_BLUEPRINT};
-    t->pending[t->pending_count++] = s;
-    i = end;
-  }
-  for (size_t i = t->pending_count / 2; i-- > 0;) {
-    sift_down(t->pending, t->pending_count, i, bound_before);
-  }
-  reader->timeline = t;
-  return RK_OK;
+  return enter(reader, t, strand);
 }
 
-void rk_timeline_free(rk_timeline_state *t)
+/* Strands that are open may have to open what was added. */
+static rk_status look_again(rk_reader *reader, rk_timeline_state *t)
 {
-  if (!t) {
-    return;
-  }
-  if (t->lent) {
-    rk_open_chunk_release(t->lent);
-  }
-  for (size_t i = 0; i < t->source_count; i++) {
-    for (size_t j = 0; j < t->sources[i].cursor_count; j++) {
-      rk_open_chunk_release(t->sources[i].cursors[j].open);
+  t->changed = false;
+  rk_strand_heap had = t->open;
+  t->open = (rk_strand_heap){0};
+  rk_status status = RK_OK;
+  for (size_t i = 0; i < had.count; i++) {
+    if (status == RK_OK) {
+      status = enter(reader, t, had.items[i]);
+    } else if (!had.items[i]->is_writer) {
+      rk_strand_free(had.items[i]);
     }
-    free(t->sources[i].cursors);
   }
-  free(t->entries);
-  free(t->sources);
-  free(t->pending);
-  free(t->heap);
-  free(t->names.items);
-  free(t);
-}
-
-/* ---- Advancing ---- */
-
-/* Opens the next pending chunk of `s`. RK_OK also when it turned out damaged or filtered. */
-static rk_status open_next(rk_reader *reader, source *s)
-{
-  rk_entry *entry = s->pending[s->pending_next++];
-  if (entry->lost || !rk_filter_entry(reader, entry)) { /* the path may be known by now */
-    return RK_OK;
-  }
-  rk_open_chunk *open;
-  rk_error error = {.message = ""};
-  rk_status status = rk_open_chunk_load(reader, entry, &open, &error);
-  if (status == RK_ERR_NO_MEMORY || status == RK_ERR_IO) {
-    error.status = status;
-    return rk_reader_set_error(reader, &error);
-  }
-  if (status) {
-    entry->lost = true;
-    rk_reader_lose(reader, entry->input, entry->offset, entry->size, status,
-                   error.message[0] ? error.message : rk_status_text(status), entry->writer);
-    return RK_OK;
-  }
-  if (open->chunk.row_count == 0 || open->chunk.component_count == 0 || !rk_filter_open(reader, open)) {
-    rk_open_chunk_release(open);
-    return RK_OK;
-  }
-  status = cursor_add(s, open);
-  if (status) {
-    rk_open_chunk_release(open);
-  }
+  free(had.items);
   return status;
 }
 
-/* Opens what is due in `s` and sets its head's key. False in *has when the source is at its end. */
-static rk_status settle(rk_reader *reader, source *s, bool *has)
-{
-  while (s->pending_next < s->pending_count) {
-    if (s->cursor_count > 0) {
-      const uint32_t number = (uint32_t)row_id_at(s->cursors[0].open, cursor_row(&s->cursors[0])).inc;
-      if (!s->is_writer || s->pending[s->pending_next]->first_row > number) {
-        break;
-      }
-    }
-    const rk_status status = open_next(reader, s);
-    if (status) {
-      return status;
-    }
-  }
-  *has = s->cursor_count > 0;
-  if (!*has) {
-    return RK_OK;
-  }
-  const rk_open_chunk *open = s->cursors[0].open;
-  const uint32_t row = cursor_row(&s->cursors[0]);
-  s->key = open->effective_keys ? open->effective_keys[row] : open->keys[row];
-  s->id = open->effective_ids ? open->effective_ids[row] : row_id_at(open, row);
-  if (s->is_writer && s->has_last &&
-      (s->key < s->last_key || (s->key == s->last_key && rk_tuid_compare(s->id, s->last_id) < 0))) {
-    s->key = s->last_key;
-    s->id = s->last_id;
-  }
-  return RK_OK;
-}
-
-/* Opens every source that may hold a row not after the head of the open ones. */
+/* Opens everything that may hold a row not after the first of those that are open; stops at a chunk to offer. */
 static rk_status open_due(rk_reader *reader, rk_timeline_state *t)
 {
-  while (t->pending_count > 0 && (t->heap_count == 0 || is_due(t->pending[0], t->heap[0]))) {
-    source *s = t->pending[0];
-    bool has;
-    const rk_status status = settle(reader, s, &has);
-    if (status) {
-      return status;
+  rk_status status = t->changed ? look_again(reader, t) : RK_OK;
+  while (status == RK_OK && !t->offered) {
+    if (rk_timeline_full(t)) {
+      status = rk_timeline_spill(reader, t, NULL);
+      continue;
     }
-    t->pending[0] = t->pending[--t->pending_count];
-    if (t->pending_count > 0) {
-      sift_down(t->pending, t->pending_count, 0, bound_before);
+    rk_row_key first = {.tie = INT64_MIN};
+    rk_waiting_heap *waiting = first_waiting(t, &first.rank);
+    first.key = waiting ? waiting->items[0].key : 0;
+    const bool closed = t->closed.count > 0 && (!waiting || rk_row_key_compare(&t->closed.items[0]->head, &first) < 0);
+    first = closed ? t->closed.items[0]->head : first;
+    t->quiet_until = first;
+    t->quiet = waiting || closed;
+    if (!t->quiet || (reader->has_limit && first.key >= reader->limit_ns) ||
+        (t->open.count > 0 && rk_row_key_compare(&first, &t->open.items[0]->head) > 0)) {
+      break;
     }
-    if (has) {
-      t->heap[t->heap_count++] = s;
-      sift_up(t->heap, t->heap_count - 1, source_before);
+    status = closed ? enter(reader, t, rk_strands_pop(&t->closed, rk_strand_closed_before))
+                    : open_waiting(reader, t, waiting);
+  }
+  if (!t->quiet) {
+    t->quiet_until = (rk_row_key){.rank = RK_RANKS};
+  }
+  for (size_t i = 1; i < 3 && i < t->open.count; i++) {
+    if (rk_row_key_compare(&t->open.items[i]->head, &t->quiet_until) < 0) {
+      t->quiet_until = t->open.items[i]->head;
     }
   }
-  return RK_OK;
+  t->quiet = !t->offered && t->open.count > 0;
+  return status;
 }
 
-/* Leaves the head row of the first source; its chunk stays while its row is lent. */
+/* Leaves the first row; its chunk may go with it. */
 static rk_status advance(rk_reader *reader, rk_timeline_state *t)
 {
-  source *s = t->heap[0];
-  cursor *c = &s->cursors[0];
-  s->has_last = true;
-  s->last_key = s->key;
-  s->last_id = s->id;
-  c->position++;
-  if (c->position == (uint64_t)c->open->chunk.row_count) {
-    rk_open_chunk_release(c->open);
-    *c = s->cursors[--s->cursor_count];
-  }
-  if (s->cursor_count > 0) {
-    cursor_sift_down(s, 0);
-  } else if (s->pending_next < s->pending_count) { /* closed until its next chunk is due */
-    t->heap[0] = t->heap[--t->heap_count];
-    if (t->heap_count > 0) {
-      sift_down(t->heap, t->heap_count, 0, source_before);
-    }
-    t->pending[t->pending_count++] = s;
-    sift_up(t->pending, t->pending_count - 1, bound_before);
-    return RK_OK;
-  }
-  bool has;
-  const rk_status status = settle(reader, s, &has);
-  if (status) {
+  rk_strand *strand = t->open.items[0];
+  bool settled;
+  const rk_status status = rk_strand_advance(reader, strand, &settled);
+  t->fresh = true;
+  if (status || (settled && t->quiet && rk_row_key_compare(&strand->head, &t->quiet_until) < 0)) {
     return status;
   }
-  if (!has) {
-    t->heap[0] = t->heap[--t->heap_count];
+  t->quiet = false;
+  if (settled) {
+    rk_strands_sift_down(&t->open, 0, rk_strand_before);
+    return RK_OK;
   }
-  if (t->heap_count > 0) {
-    sift_down(t->heap, t->heap_count, 0, source_before);
-  }
-  return RK_OK;
+  (void)rk_strands_pop(&t->open, rk_strand_before);
+  return strand->cursor_count > 0 ? enter(reader, t, strand) : rk_timeline_close_strand(reader, t, strand);
 }
 
-/* ---- Repeats ---- */
+/* ---- Rows ---- */
 
-static bool is_repeat(const rk_timeline_state *t, const rk_open_chunk *open, uint32_t row)
-{
-  if (!t->has_row || rk_tuid_compare(t->row_id, row_id_at(open, row)) != 0 || t->store != open->store ||
-      t->entity_path != open->entity_path || t->row_static != (open->chunk.timeline_count == 0)) {
-    return false;
-  }
-  const char *const *names = t->names.items;
-  size_t n = 0;
-  for (size_t i = 0; i < open->chunk.component_count; i++) {
-    if (rk_row_has_component(open, i, row)) {
-      if (n == t->names.count || names[n] != open->chunk.components[i].name) {
-        return false;
-      }
-      n++;
-    }
-  }
-  return n == t->names.count;
-}
-
-static rk_status remember(rk_timeline_state *t, const rk_open_chunk *open, uint32_t row)
-{
-  t->has_row = true;
-  t->row_id = row_id_at(open, row);
-  t->store = open->store;
-  t->entity_path = open->entity_path;
-  t->row_static = open->chunk.timeline_count == 0;
-  t->names.count = 0;
-  for (size_t i = 0; i < open->chunk.component_count; i++) {
-    if (rk_row_has_component(open, i, row)) {
-      const char **name = rk_list_add(&t->names, sizeof *name);
-      if (!name) {
-        return RK_ERR_NO_MEMORY;
-      }
-      *name = open->chunk.components[i].name;
-    }
-  }
-  return RK_OK;
-}
-
-rk_status rk_reader_next_ref(rk_reader *reader, rk_row_ref *ref)
+static rk_status begin(rk_reader *reader, bool offers)
 {
   if (reader->error.status) {
     return reader->error.status;
   }
-  rk_status status = reader->timeline ? RK_OK : make_timeline(reader);
-  rk_timeline_state *t = reader->timeline;
-  if (status == RK_OK && t->lent) {
-    rk_open_chunk_release(t->lent);
-    t->lent = NULL;
+  rk_status status = reader->timeline ? RK_OK : rk_timeline_make(reader, offers);
+  status = status ? status : rk_last_row_relax(&reader->timeline->last);
+  return status;
+}
+
+/* Late rows are counted where there can be any. */
+static void note_yielded(rk_reader *reader, rk_timeline_state *t, const rk_row_key *key)
+{
+  if (t->has_yielded && rk_row_key_compare(key, &t->yielded) < 0) {
+    reader->stats.late_rows++;
+    return;
   }
-  while (status == RK_OK) {
-    status = open_due(reader, t);
+  t->has_yielded = true;
+  t->yielded = *key;
+}
+
+/* Yields the first row if it is one to yield, and leaves it. */
+static rk_status take_first(rk_reader *reader, rk_timeline_state *t, rk_row_ref *ref, bool *yielded)
+{
+  const rk_strand *strand = t->open.items[0];
+  const rk_cursor c = strand->cursors[0];
+  rk_open_chunk *open = c.open;
+  const rk_row_key key = strand->head;
+  const rk_writer_entry *writer = NULL;
+  *yielded = false;
+  if (rk_last_row_is(&t->last, open, c.row)) {
+    reader->stats.duplicate_rows++;
+  } else if (rk_row_passes(reader, open, c.row, strand->is_writer, key.key, &writer)) {
+    *yielded = true;
+    const rk_row_key own = rk_row_own_key(open, c.row);
+    rk_last_row_set(&t->last, open, c.row);
+    reader->stats.rows_returned++;
+    reader->stats.clamped_rows += own.key != key.key || rk_tuid_compare(own.id, key.id) != 0;
+    if (reader->follow) {
+      note_yielded(reader, t, &key);
+    }
+    *ref = (rk_row_ref){.open = open,
+                        .row = c.row,
+                        .origin = open->origins ? open->origins[open->origin_index[c.row]].entry : open->origin,
+                        .origin_position = open->origin_positions ? open->origin_positions[c.row] : c.position,
+                        .row_id = own.id,
+                        .key_ns = key.key,
+                        .stored_key_ns = own.key,
+                        .is_static = open->chunk.timeline_count == 0,
+                        .store = open->store,
+                        .entity_path = open->entity_path,
+                        .writer = writer ? &writer->info : NULL,
+                        .row_number = writer ? (uint32_t)own.id.inc : 0};
+  }
+  return advance(reader, t);
+}
+
+/* Whether the row or chunk that comes next is behind the last key of one that was taken whole. */
+static bool whole_ends(rk_timeline_state *t, const rk_row_key *next, rk_entry **entry)
+{
+  for (unsigned rank = 0; rank < RK_RANKS; rank++) {
+    rk_waiting_heap *heap = &t->whole[rank];
+    if (heap->count > 0 && (!next || rank < next->rank || (rank == next->rank && heap->items[0].key < next->key))) {
+      *entry = rk_waiting_pop(heap).entry;
+      return true;
+    }
+  }
+  return false;
+}
+
+/* What became of the chunk that was offered. */
+static rk_status settle_offer(rk_reader *reader, rk_timeline_state *t)
+{
+  rk_entry *entry = t->offered;
+  t->offered = NULL;
+  t->quiet = false;
+  if (t->taken) {
+    return rk_waiting_push(&t->whole[rk_entry_rank(reader, entry)], (rk_waiting){.key = entry->max_ns, .entry = entry})
+               ? RK_OK
+               : RK_ERR_NO_MEMORY;
+  }
+  entry->offered = false;
+  return rk_timeline_place(reader, t, entry);
+}
+
+static rk_status next(rk_reader *reader, rk_unit *unit, bool offers)
+{
+  rk_status status = begin(reader, offers);
+  rk_timeline_state *t = reader->timeline;
+  for (;;) {
+    if (status == RK_OK && t->offered && (t->told || !offers)) {
+      status = settle_offer(reader, t);
+    }
+    if (status == RK_OK && !t->quiet && !t->offered) {
+      status = open_due(reader, t);
+    }
     if (status) {
-      break;
+      return fail(reader, status);
     }
-    if (t->heap_count == 0) {
-      return reader->follow ? RK_AGAIN : RK_END;
+    const rk_strand *strand = t->open.count > 0 ? t->open.items[0] : NULL;
+    rk_row_key key = {0};
+    if (t->offered) {
+      key = (rk_row_key){.rank = rk_entry_rank(reader, t->offered), .key = t->offered->min_ns};
+    } else if (strand) {
+      key = strand->head;
     }
-    const source *s = t->heap[0];
-    if (reader->has_limit && s->key >= reader->limit_ns) {
+    const bool has = t->offered || strand;
+    if (t->offers && whole_ends(t, has ? &key : NULL, &unit->entry)) {
+      unit->kind = RK_UNIT_WHOLE_END;
+      return RK_OK;
+    }
+    if (t->offered) {
+      if (!offers) {
+        continue;
+      }
+      t->told = true;
+      unit->kind = RK_UNIT_OFFER;
+      unit->entry = t->offered;
+      return RK_OK;
+    }
+    if (!has) {
+      return reader->follow || reader->has_limit ? RK_AGAIN : RK_END;
+    }
+    if (reader->has_limit && key.key >= reader->limit_ns) {
       return RK_AGAIN;
     }
-    rk_open_chunk *open = s->cursors[0].open;
-    const uint32_t row = cursor_row(&s->cursors[0]);
-    const rk_tuid id = row_id_at(open, row);
-    const uint32_t position = s->cursors[0].position;
-    const int64_t key = s->key;
-    const bool clamped = key != open->keys[row] || rk_tuid_compare(s->id, id) != 0;
-    const rk_writer_entry *writer = rk_index_writer(reader, open->store, (uint32_t)(id.inc >> 32));
-    const bool repeated = is_repeat(t, open, row);
-    const bool pass = !repeated && has_components(open, row) &&
-                      rk_filter_row(reader, open, writer || s->is_writer ? (uint32_t)(id.inc >> 32) : 0, key);
-    if (pass) {
-      rk_open_chunk_retain(open);
-      t->lent = open;
-      status = remember(t, open, row);
-    }
-    reader->stats.duplicate_rows += repeated;
-    if (status == RK_OK) {
-      status = advance(reader, t);
-    }
-    if (status == RK_OK && pass) {
-      reader->stats.rows_returned++;
-      reader->stats.clamped_rows += clamped;
-      *ref = (rk_row_ref){.open = open,
-                          .row = row,
-                          .origin = open->origin,
-                          .origin_position = position,
-                          .row_id = id,
-                          .key_ns = key,
-                          .stored_key_ns = open->keys[row],
-                          .is_static = open->chunk.timeline_count == 0,
-                          .store = open->store,
-                          .entity_path = open->entity_path,
-                          .writer = writer ? &writer->info : NULL,
-                          .row_number = writer ? (uint32_t)id.inc : 0};
+    bool yielded;
+    status = take_first(reader, t, &unit->row, &yielded);
+    if (status == RK_OK && yielded) {
+      unit->kind = RK_UNIT_ROW;
       return RK_OK;
     }
   }
-  const rk_error error = {.status = status, .offset = RK_NO_OFFSET, .message = "no memory to read on"};
-  return reader->error.status ? reader->error.status : rk_reader_set_error(reader, &error);
+}
+
+rk_status rk_reader_next_ref(rk_reader *reader, rk_row_ref *ref)
+{
+  rk_unit unit;
+  rk_status status;
+  do {
+    status = next(reader, &unit, false);
+  } while (status == RK_OK && unit.kind != RK_UNIT_ROW);
+  if (status == RK_OK) {
+    *ref = unit.row;
+  }
+  return status;
 }
 
 rk_status rk_reader_next_unit(rk_reader *reader, rk_unit *unit)
 {
-  *unit = (rk_unit){.kind = RK_UNIT_ROW};
-  return rk_reader_next_ref(reader, &unit->row);
+  return next(reader, unit, true);
 }
 
 void rk_reader_take_whole(rk_reader *reader, rk_entry *entry)
 {
-  (void)reader;
-  (void)entry;
+  rk_timeline_state *t = reader->timeline;
+  if (t && t->told && t->offered == entry) {
+    t->taken = true;
+  }
 }
 
 rk_status rk_reader_reopen(rk_reader *reader, rk_entry *origin, rk_open_chunk **open)
@@ -549,17 +347,4 @@ rk_status rk_reader_reopen(rk_reader *reader, rk_entry *origin, rk_open_chunk **
 void rk_reader_blueprints_first(rk_reader *reader)
 {
   reader->blueprints_first = true;
-}
-
-uint64_t rk_reader_row_bound(const rk_reader *reader)
-{
-  if (reader->timeline) {
-    return reader->timeline->row_bound;
-  }
-  uint64_t rows = 0;
-  for (size_t i = 0; i < reader->entries.count; i++) {
-    const rk_entry *entry = rk_entry_at(reader, i);
-    rows += !entry->bare && rk_filter_entry((rk_reader *)(uintptr_t)reader, entry) ? entry->row_count : 0;
-  }
-  return rows;
 }

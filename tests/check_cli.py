@@ -171,7 +171,8 @@ def test_filters(a, rows):
     assert ids("-e", "/*/boxes", "-e", "plot") == by(lambda r: r["entity"].endswith("/boxes") or r["entity"] == "/plot")
     assert ids("-e", "/nothing") == []
     assert ids("-n", "7") == by(lambda r: True)[:7] and ids("-n", "0") == []
-    assert ids("--timeline", "frame") == by(lambda r: "frame" in r["timelines"])
+    on_frame = sorted((r for r in rows if "frame" in r["timelines"]), key=lambda r: r["timelines"]["frame"])
+    assert ids("--timeline", "frame") == by(lambda r: not r["timelines"]) + [r["row_id"] for r in on_frame]
     assert ids("--writer", "thread:alpha") == by(lambda r: r["writer"]["thread"] == "alpha")
     for kind in ("pid", "tid"):
         number = rows[-1]["writer"][kind]
