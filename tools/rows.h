@@ -13,6 +13,9 @@ typedef struct csv_printer csv_printer;
 csv_printer *csv_new(void);
 /* Takes the columns that a chunk needs. */
 void csv_chunk(csv_printer *c, const rk_chunk_info *chunk);
+/* Rows may come that have more than the chunks told, as when following: a last column "other" takes that as a JSON
+ * object of timelines and components. Before csv_header. */
+void csv_open_ended(csv_printer *c);
 void csv_header(csv_printer *c, out *o, bool recording);
 void csv_row(csv_printer *c, out *o, const rk_row *row);
 void csv_free(csv_printer *c);

@@ -11,7 +11,7 @@
 
 struct csv_printer {
   names timelines, components; /* sorted by csv_header */
-  bool recording;
+  bool recording, open_ended;
   out cell; /* one cell before quoting */
 };
 
@@ -36,6 +36,11 @@ void csv_free(csv_printer *c)
   names_free(&c->components);
   out_free(&c->cell);
   free(c);
+}
+
+void csv_open_ended(csv_printer *c)
+{
+  c->open_ended = true;
 }
 
 void csv_chunk(csv_printer *c, const rk_chunk_info *chunk)
@@ -107,6 +112,9 @@ void csv_header(csv_printer *c, out *o, bool recording)
     const char *name = c->components.list[i];
     put_column(c, o, "component:", name, is_fixed(name) || names_find(&c->timelines, name) != NAMES_NONE);
   }
+  if (c->open_ended)
+    put_column(c, o, "column:", "other",
+               names_find(&c->timelines, "other") != NAMES_NONE || names_find(&c->components, "other") != NAMES_NONE);
   out_text(o, "\r\n");
 }
 
@@ -175,6 +183,35 @@ static void put_fixed(csv_printer *c, out *o, const rk_row *row)
   }
 }
 
+/* What has no column; nothing where all has one. */
+static void put_other(csv_printer *c, out *o, const rk_row *row)
+{
+  size_t count = 0;
+  c->cell.size = 0;
+  for (size_t i = 0; i < row->timeline_count; i++) {
+    const rk_time_cell *cell = &row->timelines[i];
+    if (strcmp(cell->timeline, "log_time") == 0 || names_find(&c->timelines, cell->timeline) != NAMES_NONE)
+      continue;
+    out_text(&c->cell, count == 0 ? "{\"timelines\":{" : "");
+    json_key(&c->cell, count++ == 0, cell->timeline);
+    rows_time_cell(&c->cell, cell);
+  }
+  size_t timelines = count;
+  for (size_t i = 0; i < row->component_count; i++) {
+    const rk_component_cell *cell = &row->components[i];
+    if (names_find(&c->components, cell->component) != NAMES_NONE)
+      continue;
+    if (count == timelines)
+      out_text(&c->cell, timelines == 0 ? "{\"components\":{" : "},\"components\":{");
+    json_key(&c->cell, count++ == timelines, cell->component);
+    values_array(&c->cell, cell->schema, cell->values, cell->start, cell->count);
+  }
+  if (count == 0)
+    return;
+  out_text(&c->cell, "}}");
+  put_cell(o, c->cell.data, c->cell.size);
+}
+
 void csv_row(csv_printer *c, out *o, const rk_row *row)
 {
   put_fixed(c, o, row);
@@ -191,6 +228,10 @@ void csv_row(csv_printer *c, out *o, const rk_row *row)
       next++;
     if (next < row->component_count && strcmp(row->components[next].component, c->components.list[i]) == 0)
       put_component(c, o, &row->components[next++]);
+  }
+  if (c->open_ended) {
+    out_char(o, ',');
+    put_other(c, o, row);
   }
   out_text(o, "\r\n");
 }
