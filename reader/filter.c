@@ -186,24 +186,30 @@ static bool hash_admitted(const rk_filters *filters, uint64_t entity_hash)
          !has_hash(&filters->excluded_hashes, entity_hash);
 }
 
-/* Whether no key in [min_ns, max_ns] can pass; min_ns > max_ns: there is none. */
-static bool entry_outside(const rk_filters *filters, int64_t min_ns, int64_t max_ns)
+/* Whether the index knows that no row of the chunk is in the time asked for, or on the timeline. */
+static bool entry_outside(const rk_reader *reader, const rk_entry *entry)
 {
-  return min_ns > max_ns || (filters->has_since && max_ns < filters->since_ns) ||
-         (filters->has_until && min_ns >= filters->until_ns);
+  const rk_filters *filters = &reader->filters;
+  int64_t min_ns = entry->min_ns;
+  int64_t max_ns = entry->max_ns;
+  if (filters->timeline && filters->timeline != reader->log_time) {
+    if (!rk_index_timeline_hull(reader, entry, filters->timeline, &min_ns, &max_ns)) {
+      return false;
+    }
+    if (min_ns > max_ns) {
+      return true;
+    }
+  }
+  return (filters->has_since && max_ns < filters->since_ns) || (filters->has_until && min_ns >= filters->until_ns);
 }
 
 bool rk_filter_entry(rk_reader *reader, const rk_entry *entry)
 {
   const rk_filters *filters = &reader->filters;
-  if (entry->lost || entry->row_count == 0) {
+  if (entry->lost || (entry->row_count == 0 && (!entry->sealed || entry->verified))) { /* else its seal may be wrong */
     return false;
   }
-  int64_t min_ns = entry->min_ns;
-  int64_t max_ns = entry->max_ns;
-  const bool known = !filters->timeline || filters->timeline == reader->log_time ||
-                     rk_index_timeline_hull(reader, entry, filters->timeline, &min_ns, &max_ns);
-  if (!entry->is_static && known && entry_outside(filters, min_ns, max_ns)) {
+  if (!entry->is_static && entry_outside(reader, entry)) {
     return false;
   }
   if (filters->writers && entry->writer != 0 && !writer_admitted(filters, entry->writer)) {

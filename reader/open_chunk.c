@@ -223,6 +223,9 @@ static rk_status complete(rk_reader *reader, rk_open_chunk *open, rk_entry *entr
   if (!rk_index_name(reader, entry, open->store, open->entity_path)) {
     return RK_ERR_NO_MEMORY;
   }
+  if (entry->told) {
+    reader->stats.rows_indexed += (uint64_t)open->chunk.row_count - entry->row_count;
+  }
   entry->row_count = (uint32_t)open->chunk.row_count;
   entry->uncompressed_size = open->uncompressed_size < UINT32_MAX ? (uint32_t)open->uncompressed_size : UINT32_MAX;
   entry->min_ns = min_ns;

@@ -65,6 +65,9 @@ rk_status rk_orphans_read(rk_orphans *orphans, const char *path, const char *spo
   rk_source_close(&source);
   char *real = realpath(path, NULL);
   char *beside = NULL;
+  if (real == NULL && errno != ENOMEM) { /* a file without a name, by its descriptor: nothing lies beside it */
+    return RK_OK;
+  }
   if (real == NULL || asprintf(&beside, "%s.spool", real) < 0) {
     free(real);
     return RK_ERR_NO_MEMORY;

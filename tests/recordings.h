@@ -7,6 +7,7 @@
 
 #include "format/chunk.h"
 #include "format/codec.h"
+#include "format/footer.h"
 #include "format/frame.h"
 #include "format/messages.h"
 #include "format/seal.h"
@@ -24,10 +25,14 @@ typedef struct test_chunk {
   uint32_t row_step;  /* row numbers go up by this; 0: 1 */
   uint32_t row_count; /* keys[row_count] */
   const int64_t *keys;
-  const int64_t *frames;   /* a second timeline "frame"; NULL: none */
-  const uint32_t *tags;    /* row tags of a merged chunk; NULL: `tag` */
-  const uint32_t *numbers; /* row numbers; NULL: from first_row */
-  uint64_t chunk_salt;     /* makes another chunk id of the same rows */
+  const int64_t *frames;       /* a second timeline "frame"; NULL: none */
+  const uint32_t *tags;        /* row tags of a merged chunk; NULL: `tag` */
+  const uint32_t *numbers;     /* row numbers; NULL: from first_row */
+  uint64_t chunk_salt;         /* makes another chunk id of the same rows */
+  size_t padding;              /* bytes more, of a field that nobody knows */
+  int64_t monotonic, realtime; /* the seal's clock pair */
+  bool no_log_time;            /* only "frame" */
+  rk_manifest *manifest;       /* is told of it */
   bool is_static, merged, unsealed, plain;
 } test_chunk;
 
@@ -139,9 +144,9 @@ static inline size_t test_add_chunk(rk_buffer *out, const test_chunk *c)
                           .entity_path = c->entity,
                           .row_count = c->row_count,
                           .row_ids = row_ids[0],
-                          .timeline_count = c->is_static ? 0
-                                            : c->frames  ? 2
-                                                         : 1,
+                          .timeline_count = c->is_static                   ? 0
+                                            : c->frames && !c->no_log_time ? 2
+                                                                           : 1,
                           .timelines = timelines,
                           .component_count = c->component && !*c->component ? 0 : 1,
                           .components = &component};
@@ -160,6 +165,17 @@ static inline size_t test_add_chunk(rk_buffer *out, const test_chunk *c)
                             .chunk_id = chunk.id};
   const size_t start = rk_frame_begin(out, RK_FRAME_ARROW_MSG);
   rk_arrow_msg_encode(out, &msg);
+  if (c->padding > 0) {
+    static const uint8_t key[3] = {0xBA, 0x81, 0x0C}; /* field 24599, bytes */
+    rk_buffer_append(out, key, sizeof key);
+    size_t rest = c->padding;
+    do {
+      const uint8_t part = (uint8_t)((rest & 127) | (rest > 127 ? 128 : 0));
+      rk_buffer_append(out, &part, 1);
+      rest >>= 7;
+    } while (rest > 0);
+    rk_buffer_append_zero(out, c->padding);
+  }
   rk_seal seal = {.flags = c->is_static ? RK_SEAL_STATIC : 0,
                   .writer = c->merged ? 0 : c->tag,
                   .chunk_number = c->number,
@@ -170,8 +186,14 @@ static inline size_t test_add_chunk(rk_buffer *out, const test_chunk *c)
                   .entity_hash = XXH3_64bits(c->entity, strlen(c->entity)),
                   .recording_hash =
                       rk_recording_hash(c->application ? c->application : "app", c->recording ? c->recording : "rec"),
+                  .clock_monotonic = c->monotonic,
+                  .clock_realtime = c->realtime,
                   .uncompressed_size = payload.size};
   test_end_frame(out, start, c->unsealed, &seal);
+  if (c->manifest) {
+    (void)rk_manifest_add(c->manifest, &chunk, start + RK_FRAME_HEADER_SIZE, out->size - start - RK_FRAME_HEADER_SIZE,
+                          payload.size);
+  }
   rk_buffer_free(&payload);
   rk_buffer_free(&packed);
   return start;
