@@ -481,6 +481,7 @@ rk_status rk_index_grow(rk_reader *reader, rk_input *input, rk_error *error)
   status = status ? status : rk_retime_settle(reader, error);
   for (size_t i = ix.first_entry; i < reader->entries.count; i++) {
     rk_index_widen(reader, rk_entry_at(reader, i));
+    status = status ? status : rk_timeline_add(reader, rk_entry_at(reader, i));
   }
   input->info.size = input->source.size;
   input->info.live = input->live;

@@ -531,6 +531,22 @@ static void a_torn_record_in_the_middle_is_told_once(void **state)
   end_growing(&g);
 }
 
+static void rows_that_come_while_others_are_taken(void **state)
+{
+  (void)state;
+  growing g;
+  begin_growing(&g);
+  for (uint32_t number = 0; number < 5; number++) {
+    const size_t start = g.bytes.size;
+    append_row(&g, number);
+    put(&g, start, g.bytes.size);
+    assert_int_equal(grow(&g), number + 1);
+    assert_int_equal(count_rows(g.reader), 1);
+  }
+  assert_int_equal(stats_of(g.reader).late_rows, 0);
+  end_growing(&g);
+}
+
 static void an_end_that_is_removed_again(void **state)
 {
   (void)state;
@@ -613,6 +629,7 @@ int main(void)
       cmocka_unit_test(a_record_that_grows_byte_by_byte),
       cmocka_unit_test(what_is_left_when_the_last_has_gone_is_a_loss),
       cmocka_unit_test(a_torn_record_in_the_middle_is_told_once),
+      cmocka_unit_test(rows_that_come_while_others_are_taken),
       cmocka_unit_test(an_end_that_is_removed_again),
       cmocka_unit_test(a_file_that_is_cut_short_or_replaced),
   };
