@@ -188,16 +188,16 @@ static int64_t step_between(const rk_clock_pair *a, const rk_clock_pair *b)
 
 /* A pair that shows a step counts only if its frame is sound: a flipped bit in a seal must not move all that follows.
  */
-static rk_status check_steps(rk_boot *boot)
+static rk_status check_steps(rk_boot *boot, size_t from)
 {
   rk_clock_pair *pairs = boot->pairs.items;
-  size_t kept = 0;
-  for (size_t i = 0; i < boot->pairs.count; i++) {
+  size_t kept = from;
+  for (size_t i = from; i < boot->pairs.count; i++) {
     const bool odd = (i > 0 && step_between(&pairs[i - 1], &pairs[i]) != 0) ||
                      (i + 1 < boot->pairs.count && step_between(&pairs[i], &pairs[i + 1]) != 0);
     pairs[i].wall = odd && pairs[i].entry; /* to be looked at */
   }
-  for (size_t i = 0; i < boot->pairs.count; i++) {
+  for (size_t i = from; i < boot->pairs.count; i++) {
     rk_status status = RK_OK;
     if (pairs[i].wall) {
       status = rk_open_chunk_check(pairs[i].entry, NULL);
@@ -214,21 +214,37 @@ static rk_status check_steps(rk_boot *boot)
   return RK_OK;
 }
 
+/* Puts the pairs in order. While following they come nearly so, and those before the one that is returned stay. */
+static size_t first_to_settle(rk_boot *boot)
+{
+  rk_clock_pair *pairs = boot->pairs.items;
+  const size_t settled = boot->settled;
+  bool in_order = settled > 0 && step_between(&pairs[settled - 1], &pairs[settled]) == 0;
+  for (size_t i = settled; in_order && i < boot->pairs.count; i++) {
+    in_order = compare_pairs(&pairs[i - 1], &pairs[i]) < 0;
+  }
+  if (in_order) {
+    return settled;
+  }
+  qsort(pairs, boot->pairs.count, sizeof *pairs, compare_pairs);
+  boot->steps.count = 0;
+  return 0;
+}
+
 static rk_status settle_boot(rk_boot *boot)
 {
   if (boot->settled == boot->pairs.count) {
     return RK_OK;
   }
+  const size_t from = first_to_settle(boot);
   rk_clock_pair *pairs = boot->pairs.items;
-  qsort(pairs, boot->pairs.count, sizeof *pairs, compare_pairs);
-  const rk_status status = check_steps(boot);
+  const rk_status status = check_steps(boot, from);
   if (status) {
     return status;
   }
   const size_t count = boot->pairs.count;
   boot->settled = count;
-  boot->steps.count = 0;
-  for (size_t i = 0; i < count; i++) {
+  for (size_t i = from; i < count; i++) {
     pairs[i].wall = i > 0 && pairs[i - 1].wall > pairs[i].realtime ? pairs[i - 1].wall : pairs[i].realtime;
     const int64_t by = i > 0 ? step_between(&pairs[i - 1], &pairs[i]) : 0;
     if (by != 0) {
