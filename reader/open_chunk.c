@@ -30,6 +30,34 @@ const struct ArrowSchema *rk_open_chunk_schema(const rk_open_chunk *open, size_t
   return open->schemas[component];
 }
 
+/* Memory that was used before is mapped already, which is worth more than decoding costs. */
+static void take_spare(rk_reader *reader, rk_buffer *buffer, uint64_t size)
+{
+  for (size_t i = 0; i < RK_SPARE_BUFFERS; i++) {
+    rk_buffer *spare = &reader->spares[i];
+    if (spare->capacity >= size && spare->capacity / 4 <= size) {
+      *buffer = *spare;
+      *spare = (rk_buffer){0};
+      return;
+    }
+  }
+}
+
+static void give_spare(rk_buffer *spares, rk_buffer *buffer)
+{
+  rk_buffer *smallest = NULL;
+  for (size_t i = 0; spares && i < RK_SPARE_BUFFERS; i++) {
+    smallest = !smallest || spares[i].capacity < smallest->capacity ? &spares[i] : smallest;
+  }
+  if (smallest && smallest->capacity < buffer->capacity && buffer->capacity <= RK_SPARE_SIZE_MAX) {
+    const rk_buffer old = *smallest;
+    *smallest = *buffer;
+    rk_buffer_reset(smallest);
+    *buffer = old;
+  }
+  rk_buffer_free(buffer);
+}
+
 void rk_open_chunk_retain(rk_open_chunk *open)
 {
   if (open->block) {
@@ -45,8 +73,8 @@ void rk_open_chunk_release(rk_open_chunk *open)
     rk_block_release(open->block);
   } else if (--open->references == 0) {
     rk_arena_free(&open->arena);
-    rk_buffer_free(&open->frame);
-    rk_buffer_free(&open->payload);
+    give_spare(open->spares, &open->frame);
+    give_spare(open->spares, &open->payload);
     free(open);
   }
 }
@@ -239,6 +267,9 @@ static rk_status complete(rk_reader *reader, rk_open_chunk *open, rk_entry *entr
 static rk_status decode(rk_reader *reader, rk_open_chunk *open, rk_entry *entry, rk_error *error)
 {
   const uint8_t *frame = NULL;
+  if (!entry->input->source.memory) {
+    take_spare(reader, &open->frame, entry->size);
+  }
   rk_status status = read_frame(open, entry, &frame, error);
   if (status) {
     return status;
@@ -257,12 +288,13 @@ static rk_status decode(rk_reader *reader, rk_open_chunk *open, rk_entry *entry,
   open->payload_data = msg.payload;
   open->payload_size = msg.payload_size;
   if (msg.compression != RK_COMPRESSION_NONE) {
+    take_spare(reader, &open->payload, msg.uncompressed_size);
     status =
         rk_decompress(&open->payload, msg.compression, msg.payload, msg.payload_size, msg.uncompressed_size, error);
     if (status) {
       return status;
     }
-    rk_buffer_free(&open->frame);
+    give_spare(open->spares, &open->frame);
     open->payload_data = open->payload.data;
     open->payload_size = open->payload.size;
   }
@@ -286,12 +318,13 @@ rk_status rk_open_chunk_load(rk_reader *reader, rk_entry *entry, rk_open_chunk *
   }
   chunk->references = 1;
   chunk->origin = entry;
+  chunk->spares = reader->spares;
   const rk_status status = decode(reader, chunk, entry, error);
   if (status) {
     rk_open_chunk_release(chunk);
     return status;
   }
-  chunk->memory = sizeof *chunk + chunk->frame.capacity + chunk->payload.capacity + rk_arena_size(&chunk->arena);
+  chunk->memory = sizeof *chunk + chunk->frame.size + chunk->payload.size + rk_arena_size(&chunk->arena);
   *open = chunk;
   return RK_OK;
 }

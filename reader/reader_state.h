@@ -14,13 +14,13 @@
 typedef struct rk_input {
   const char *name; /* interned */
   rk_source source;
-  uint64_t number;       /* in the order of adding */
-  bool live;             /* somebody was writing it when it was scanned */
-  bool finished;         /* it ends with a stream footer */
-  bool merged;           /* its SetStoreInfo frames say that a merge wrote it ... */
+  uint64_t number;          /* in the order of adding */
+  bool live;                /* somebody was writing it when it was scanned */
+  bool finished;            /* it ends with a stream footer */
+  bool merged;              /* its SetStoreInfo frames say that a merge wrote it ... */
   uint32_t merged_entities; /* ... and how many entities that merge had */
-  void *owned;           /* the source's memory: rows of spools; NULL: an input of the caller's */
-  struct rk_input *file; /* whose spool it is; NULL: it is the caller's */
+  void *owned;              /* the source's memory: rows of spools; NULL: an input of the caller's */
+  struct rk_input *file;    /* whose spool it is; NULL: it is the caller's */
   int64_t shift_ns;
   rk_list hulls;         /* what footers tell of the chunks' times on the timeline that orders (footer_index.c) */
   rk_scan *scan;         /* where the walk stands, while the input may grow; else NULL */
@@ -101,6 +101,9 @@ typedef struct rk_timeline_state rk_timeline_state;
 
 struct rk_orphans;
 
+#define RK_SPARE_BUFFERS  8
+#define RK_SPARE_SIZE_MAX ((size_t)2 << 20)
+
 struct rk_reader {
   rk_names names;
   rk_arena arena; /* what lives as long as the reader */
@@ -148,8 +151,9 @@ struct rk_reader {
   rk_timeline_state *timeline; /* made by the first rk_reader_next */
   struct rk_pool *pool;        /* of the merge that runs or has run; NULL: none */
   size_t next_chunk, next_indexed;
-  rk_arena chunk_arena; /* of the lent rk_chunk_info */
-  rk_arena row_arena;   /* of the lent rk_row */
+  rk_buffer spares[RK_SPARE_BUFFERS]; /* memory of released chunks, for the next ones */
+  rk_arena chunk_arena;               /* of the lent rk_chunk_info */
+  rk_arena row_arena;                 /* of the lent rk_row */
   rk_row row;
   rk_chunk_info chunk_info;
   rk_reader_stats stats;
@@ -188,8 +192,9 @@ struct rk_open_chunk {
   const void *payload_data;
   size_t payload_size;
   bool has_hash;
-  bool dense;      /* every row has a component */
-  uint64_t memory; /* bytes that it takes */
+  bool dense;        /* every row has a component */
+  uint64_t memory;   /* bytes that it takes */
+  rk_buffer *spares; /* the reader's; NULL: none */
   /* The writer that was looked up last. */
   bool has_writer;
   uint32_t writer_tag;

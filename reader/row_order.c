@@ -275,38 +275,6 @@ int rk_row_compare(rk_open_chunk *a, uint32_t a_row, rk_open_chunk *b, uint32_t 
   return a_place < b_place ? -1 : a_place > b_place;
 }
 
-int rk_row_key_compare(const rk_row_key *a, const rk_row_key *b)
-{
-  if (a->rank != b->rank) {
-    return a->rank < b->rank ? -1 : 1;
-  }
-  if (a->key != b->key) {
-    return a->key < b->key ? -1 : 1;
-  }
-  if (a->tie != b->tie) {
-    return a->tie < b->tie ? -1 : 1;
-  }
-  return rk_tuid_compare(a->id, b->id);
-}
-
-rk_row_key rk_row_own_key(const rk_open_chunk *open, uint32_t row)
-{
-  return (rk_row_key){.rank = open->rank,
-                      .key = open->keys[row],
-                      .tie = open->ties ? open->ties[row] : 0,
-                      .id = rk_tuid_load(open->chunk.row_ids + (size_t)row * RK_TUID_SIZE)};
-}
-
-rk_row_key rk_row_effective_key(const rk_open_chunk *open, uint32_t row)
-{
-  rk_row_key key = rk_row_own_key(open, row);
-  if (open->effective_keys) {
-    key.key = open->effective_keys[row];
-    key.id = open->effective_ids[row];
-  }
-  return key;
-}
-
 int rk_row_compare_numbers(rk_open_chunk *a, uint32_t a_row, rk_open_chunk *b, uint32_t b_row)
 {
   const rk_row_key x = rk_row_own_key(a, a_row);

@@ -8,6 +8,7 @@
 #ifndef RK_READER_ROW_ORDER_H
 #define RK_READER_ROW_ORDER_H
 
+#include "format/tuid.h"
 #include "reader/reader_state.h"
 
 /* What orders rows first. */
@@ -18,10 +19,37 @@ typedef struct rk_row_key {
   rk_tuid id;
 } rk_row_key;
 
-int rk_row_key_compare(const rk_row_key *a, const rk_row_key *b);
-rk_row_key rk_row_own_key(const rk_open_chunk *open, uint32_t row);
+/* Inline: every row of every recording passes here several times. */
+static inline int rk_row_key_compare(const rk_row_key *a, const rk_row_key *b)
+{
+  if (a->rank != b->rank) {
+    return a->rank < b->rank ? -1 : 1;
+  }
+  if (a->key != b->key) {
+    return a->key < b->key ? -1 : 1;
+  }
+  if (a->tie != b->tie) {
+    return a->tie < b->tie ? -1 : 1;
+  }
+  return rk_tuid_compare(a->id, b->id);
+}
+static inline rk_row_key rk_row_own_key(const rk_open_chunk *open, uint32_t row)
+{
+  return (rk_row_key){.rank = open->rank,
+                      .key = open->keys[row],
+                      .tie = open->ties ? open->ties[row] : 0,
+                      .id = rk_tuid_load(open->chunk.row_ids + (size_t)row * RK_TUID_SIZE)};
+}
 /* As clamped within its chunk. */
-rk_row_key rk_row_effective_key(const rk_open_chunk *open, uint32_t row);
+static inline rk_row_key rk_row_effective_key(const rk_open_chunk *open, uint32_t row)
+{
+  rk_row_key key = rk_row_own_key(open, row);
+  if (open->effective_keys) {
+    key.key = open->effective_keys[row];
+    key.id = open->effective_ids[row];
+  }
+  return key;
+}
 
 bool rk_row_has_component(const rk_open_chunk *open, size_t component, uint32_t row);
 

@@ -197,34 +197,33 @@ static void note_yielded(rk_reader *reader, rk_timeline_state *t, const rk_row_k
 static rk_status take_first(rk_reader *reader, rk_timeline_state *t, rk_row_ref *ref, bool *yielded)
 {
   const rk_strand *strand = t->open.items[0];
-  const rk_cursor c = strand->cursors[0];
-  rk_open_chunk *open = c.open;
-  const rk_row_key key = strand->head;
+  const rk_cursor *c = &strand->cursors[0];
+  const rk_row_key *key = &strand->head;
   const rk_writer_entry *writer = NULL;
   *yielded = false;
-  if (rk_last_row_is(&t->last, open, c.row)) {
+  if (rk_last_row_is(&t->last, c)) {
     reader->stats.duplicate_rows++;
-  } else if (rk_row_passes(reader, open, c.row, strand->is_writer, key.key, &writer)) {
+  } else if (rk_row_passes(reader, c, strand->is_writer, key->key, &writer)) {
+    const rk_open_chunk *open = c->open;
     *yielded = true;
-    const rk_row_key own = rk_row_own_key(open, c.row);
-    rk_last_row_set(&t->last, open, c.row);
+    rk_last_row_set(&t->last, c);
     reader->stats.rows_returned++;
-    reader->stats.clamped_rows += own.key != key.key || rk_tuid_compare(own.id, key.id) != 0;
+    reader->stats.clamped_rows += c->own.key != key->key || rk_tuid_compare(c->own.id, key->id) != 0;
     if (reader->follow) {
-      note_yielded(reader, t, &key);
+      note_yielded(reader, t, key);
     }
-    *ref = (rk_row_ref){.open = open,
-                        .row = c.row,
-                        .origin = open->origins ? open->origins[open->origin_index[c.row]].entry : open->origin,
-                        .origin_position = open->origin_positions ? open->origin_positions[c.row] : c.position,
-                        .row_id = own.id,
-                        .key_ns = key.key,
-                        .stored_key_ns = own.key,
+    *ref = (rk_row_ref){.open = c->open,
+                        .row = c->row,
+                        .origin = open->origins ? open->origins[open->origin_index[c->row]].entry : open->origin,
+                        .origin_position = open->origin_positions ? open->origin_positions[c->row] : c->position,
+                        .row_id = c->own.id,
+                        .key_ns = key->key,
+                        .stored_key_ns = c->own.key,
                         .is_static = open->chunk.timeline_count == 0,
                         .store = open->store,
                         .entity_path = open->entity_path,
                         .writer = writer ? &writer->info : NULL,
-                        .row_number = writer ? (uint32_t)own.id.inc : 0};
+                        .row_number = writer ? (uint32_t)c->own.id.inc : 0};
   }
   return advance(reader, t);
 }

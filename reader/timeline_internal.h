@@ -11,7 +11,7 @@ typedef struct rk_cursor {
   rk_open_chunk *open; /* of the current row */
   uint32_t row;        /* in its arrays */
   uint32_t position, count;
-  uint64_t inc;    /* of the row's id */
+  rk_row_key own;  /* the row's own key */
   rk_block *block; /* NULL: one chunk, held by the cursor */
   rk_run *run;     /* of the block; owned */
 } rk_cursor;
@@ -73,10 +73,10 @@ typedef struct rk_strand_heap {
 
 /* The row before, to know it when it comes again. */
 typedef struct rk_last_row {
-  rk_open_chunk *open; /* retained; NULL: see below */
-  uint32_t row;
-  bool known; /* as follows, without the chunk */
+  bool known; /* there was one */
   rk_tuid id;
+  rk_open_chunk *open; /* retained; NULL: as follows */
+  uint32_t row;
   const rk_store *store;
   const char *entity_path;
   bool is_static;
@@ -144,15 +144,29 @@ void rk_strands_heapify(rk_strand_heap *heap, rk_strand_order *before);
 bool rk_strand_closed_before(const rk_strand *a, const rk_strand *b);
 
 /* timeline_repeat.c */
-bool rk_last_row_is(const rk_last_row *last, const rk_open_chunk *open, uint32_t row);
-void rk_last_row_set(rk_last_row *last, rk_open_chunk *open, uint32_t row);
+bool rk_last_row_same(const rk_last_row *last, const rk_open_chunk *open, uint32_t row);
+static inline bool rk_last_row_is(const rk_last_row *last, const rk_cursor *c)
+{
+  return last->known && last->id.inc == c->own.id.inc && last->id.time_ns == c->own.id.time_ns &&
+         rk_last_row_same(last, c->open, c->row);
+}
+void rk_last_row_hold(rk_last_row *last, rk_open_chunk *open);
+static inline void rk_last_row_set(rk_last_row *last, const rk_cursor *c)
+{
+  if (last->open != c->open) {
+    rk_last_row_hold(last, c->open);
+  }
+  last->known = true;
+  last->id = c->own.id;
+  last->row = c->row;
+}
 /* Lets go of the chunk if nobody else holds it. */
 rk_status rk_last_row_relax(rk_last_row *last);
 void rk_last_row_clear(rk_last_row *last);
 /* A row without any says nothing; Rerun has no place for it but beside other rows of its chunk. */
 bool rk_row_has_components(const rk_open_chunk *open, uint32_t row);
 /* Whether the filters admit it; *writer: who wrote it, NULL where unknown. */
-bool rk_row_passes(const rk_reader *reader, rk_open_chunk *open, uint32_t row, bool of_writer, int64_t key,
+bool rk_row_passes(const rk_reader *reader, const rk_cursor *c, bool of_writer, int64_t key,
                    const rk_writer_entry **writer);
 
 /* timeline.c */

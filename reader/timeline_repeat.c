@@ -25,17 +25,12 @@ static const rk_writer_entry *writer_of(const rk_reader *reader, rk_open_chunk *
   return open->writer;
 }
 
-bool rk_row_passes(const rk_reader *reader, rk_open_chunk *open, uint32_t row, bool of_writer, int64_t key,
+bool rk_row_passes(const rk_reader *reader, const rk_cursor *c, bool of_writer, int64_t key,
                    const rk_writer_entry **writer)
 {
-  const uint32_t tag = (uint32_t)(rk_load_u64_be(open->chunk.row_ids + (size_t)row * RK_TUID_SIZE + 8) >> 32);
-  *writer = writer_of(reader, open, tag);
-  return rk_row_has_components(open, row) && rk_filter_row(reader, open, *writer || of_writer ? tag : 0, key);
-}
-
-static rk_tuid id_of(const rk_open_chunk *open, uint32_t row)
-{
-  return rk_tuid_load(open->chunk.row_ids + (size_t)row * RK_TUID_SIZE);
+  const uint32_t tag = (uint32_t)(c->own.id.inc >> 32);
+  *writer = writer_of(reader, c->open, tag);
+  return rk_row_has_components(c->open, c->row) && rk_filter_row(reader, c->open, *writer || of_writer ? tag : 0, key);
 }
 
 static bool same_names(const rk_list *list, const rk_open_chunk *open, uint32_t row)
@@ -53,28 +48,25 @@ static bool same_names(const rk_list *list, const rk_open_chunk *open, uint32_t 
   return n == list->count;
 }
 
-bool rk_last_row_is(const rk_last_row *last, const rk_open_chunk *open, uint32_t row)
+bool rk_last_row_same(const rk_last_row *last, const rk_open_chunk *open, uint32_t row)
 {
   const bool is_static = open->chunk.timeline_count == 0;
   if (last->open) {
-    return rk_tuid_compare(id_of(last->open, last->row), id_of(open, row)) == 0 && last->open->store == open->store &&
-           last->open->entity_path == open->entity_path && (last->open->chunk.timeline_count == 0) == is_static &&
+    return last->open->store == open->store && last->open->entity_path == open->entity_path &&
+           (last->open->chunk.timeline_count == 0) == is_static &&
            rk_row_compare_components(last->open, last->row, open, row) == 0;
   }
-  return last->known && rk_tuid_compare(last->id, id_of(open, row)) == 0 && last->store == open->store &&
-         last->entity_path == open->entity_path && last->is_static == is_static && same_names(&last->names, open, row);
+  return last->store == open->store && last->entity_path == open->entity_path && last->is_static == is_static &&
+         same_names(&last->names, open, row);
 }
 
-void rk_last_row_set(rk_last_row *last, rk_open_chunk *open, uint32_t row)
+void rk_last_row_hold(rk_last_row *last, rk_open_chunk *open)
 {
-  if (last->open != open) {
-    rk_open_chunk_retain(open);
-    if (last->open) {
-      rk_open_chunk_release(last->open);
-    }
-    last->open = open;
+  rk_open_chunk_retain(open);
+  if (last->open) {
+    rk_open_chunk_release(last->open);
   }
-  last->row = row;
+  last->open = open;
 }
 
 rk_status rk_last_row_relax(rk_last_row *last)
@@ -83,7 +75,6 @@ rk_status rk_last_row_relax(rk_last_row *last)
   if (!open || (open->block ? open->block->references : open->references) > 1) {
     return RK_OK;
   }
-  last->id = id_of(open, last->row);
   last->store = open->store;
   last->entity_path = open->entity_path;
   last->is_static = open->chunk.timeline_count == 0;
@@ -97,7 +88,6 @@ rk_status rk_last_row_relax(rk_last_row *last)
       *name = open->chunk.components[i].name;
     }
   }
-  last->known = true;
   last->open = NULL;
   rk_open_chunk_release(open);
   return RK_OK;

@@ -73,11 +73,11 @@ static rk_status spill_sorted(rk_reader *reader, rk_timeline_state *t, strand_li
     rk_strand *strand = t->open.items[0];
     const rk_cursor *c = &strand->cursors[0];
     const rk_writer_entry *writer;
-    if (rk_last_row_is(&before, c->open, c->row)) {
+    if (rk_last_row_is(&before, c)) {
       reader->stats.duplicate_rows++;
-    } else if (rk_row_passes(reader, c->open, c->row, strand->is_writer, strand->head.key, &writer)) {
+    } else if (rk_row_passes(reader, c, strand->is_writer, strand->head.key, &writer)) {
       status = rk_spill_put(t->spill, c->open, c->row, c->position, &strand->head);
-      rk_last_row_set(&before, c->open, c->row);
+      rk_last_row_set(&before, c);
     }
     bool settled = false;
     status = status ? status : rk_strand_advance(reader, strand, &settled);
@@ -120,8 +120,7 @@ static rk_status spill_numbered(rk_reader *reader, rk_timeline_state *t, rk_stra
   rk_status status = RK_OK;
   while (strand->cursor_count > 0 && status == RK_OK) {
     const rk_cursor *c = &strand->cursors[0];
-    const rk_row_key key = rk_row_own_key(c->open, c->row);
-    status = rk_spill_put(t->spill, c->open, c->row, c->position, &key);
+    status = rk_spill_put(t->spill, c->open, c->row, c->position, &c->own);
     status = status ? status : rk_strand_skip(reader, strand);
   }
   rk_run *run = NULL;

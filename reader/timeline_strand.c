@@ -53,12 +53,13 @@ static void look_at(rk_cursor *c)
   } else {
     c->row = c->open->order ? c->open->order[c->position] : c->position;
   }
-  c->inc = rk_load_u64_be(c->open->chunk.row_ids + (size_t)c->row * RK_TUID_SIZE + 8);
+  c->own = rk_row_own_key(c->open, c->row);
 }
 
 static bool cursor_before(const rk_cursor *a, const rk_cursor *b)
 {
-  return a->inc != b->inc ? a->inc < b->inc : rk_row_compare_numbers(a->open, a->row, b->open, b->row) < 0;
+  return a->own.id.inc != b->own.id.inc ? a->own.id.inc < b->own.id.inc
+                                        : rk_row_compare_numbers(a->open, a->row, b->open, b->row) < 0;
 }
 
 static void sift_cursors(rk_strand *strand, size_t at)
@@ -285,10 +286,10 @@ static rk_status open_next(rk_reader *reader, rk_strand *strand)
 static void take_head(const rk_reader *reader, rk_strand *strand)
 {
   const rk_cursor *c = &strand->cursors[0];
-  strand->head = rk_row_effective_key(c->open, c->row);
+  strand->head = c->open->effective_keys ? rk_row_effective_key(c->open, c->row) : c->own;
   strand->late = false;
   if (strand->is_writer && strand->has_last) {
-    strand->late = reader->follow && c->inc < strand->last_inc;
+    strand->late = reader->follow && c->own.id.inc < strand->last_inc;
     if (!strand->late && rk_row_key_compare(&strand->head, &strand->last) < 0) {
       strand->head = strand->last;
     }
@@ -300,7 +301,8 @@ static void take_next_inc(rk_strand *strand)
 {
   (void)next_number(strand, &strand->next_inc);
   for (size_t i = 1; i < 3 && i < strand->cursor_count; i++) {
-    strand->next_inc = strand->cursors[i].inc < strand->next_inc ? strand->cursors[i].inc : strand->next_inc;
+    strand->next_inc =
+        strand->cursors[i].own.id.inc < strand->next_inc ? strand->cursors[i].own.id.inc : strand->next_inc;
   }
 }
 
@@ -313,7 +315,7 @@ rk_status rk_strand_settle(rk_reader *reader, rk_strand *strand, bool *full)
   }
   uint64_t inc;
   while (status == RK_OK && strand->is_writer && next_number(strand, &inc) &&
-         (strand->cursor_count == 0 || inc <= strand->cursors[0].inc)) {
+         (strand->cursor_count == 0 || inc <= strand->cursors[0].own.id.inc)) {
     if (rk_timeline_full(reader->timeline)) {
       *full = true;
       return RK_OK;
@@ -346,10 +348,10 @@ static rk_status move_on(rk_reader *reader, rk_strand *strand)
 
 rk_status rk_strand_advance(rk_reader *reader, rk_strand *strand, bool *settled)
 {
-  if (!strand->late) {
+  if (strand->is_writer && !strand->late) {
     strand->has_last = true;
     strand->last = strand->head;
-    strand->last_inc = strand->cursors[0].inc;
+    strand->last_inc = strand->cursors[0].own.id.inc;
   }
   const size_t cursors = strand->cursor_count;
   const rk_status status = move_on(reader, strand);
@@ -357,10 +359,10 @@ rk_status rk_strand_advance(rk_reader *reader, rk_strand *strand, bool *settled)
   if (!*settled) {
     return status;
   }
-  if (strand->is_writer && (strand->cursor_count != cursors || strand->cursors[0].inc >= strand->next_inc)) {
+  if (strand->is_writer && (strand->cursor_count != cursors || strand->cursors[0].own.id.inc >= strand->next_inc)) {
     sift_cursors(strand, 0);
     uint64_t inc;
-    *settled = !next_number(strand, &inc) || inc > strand->cursors[0].inc;
+    *settled = !next_number(strand, &inc) || inc > strand->cursors[0].own.id.inc;
     take_next_inc(strand);
   }
   take_head(reader, strand);
@@ -425,8 +427,7 @@ rk_status rk_strand_put_back_large(rk_reader *reader, rk_strand *strand, bool *a
     }
     *any = true;
     const rk_cursor c = strand->cursors[i];
-    const rk_return back = {.key =
-                                strand->is_writer ? rk_row_own_key(c.open, c.row) : rk_row_effective_key(c.open, c.row),
+    const rk_return back = {.key = strand->is_writer ? c.own : rk_row_effective_key(c.open, c.row),
                             .entry = c.open->origin,
                             .position = c.position};
     strand->cursors[i] = strand->cursors[0];
