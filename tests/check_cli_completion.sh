@@ -27,6 +27,7 @@ expect ndjson rrd-dump --format = n
 expect $'lz4\nnone\nzstd' rrd-merge --compression = ''
 expect $'tid:\nthread:' rrd-dump -w t
 expect '' rrd-dump -n ''
+expect $'delta' rrd-dump --time = d
 expect $'run one.rrd\nlayout.rbl\nruns' rrd-dump ''
 expect $'run one.rrd\nruns' rrd-merge -o x run
 expect $'tar.zst\ntar.gz\ntar' rrd-pack --format = tar

@@ -150,11 +150,19 @@ static void put_timelines(const info *i, out *o)
 void info_json(const info *i, out *o, size_t most)
 {
   out_text(o, "{\"inputs\":[");
-  for (size_t n = 0; n < i->inputs->count; n++) {
-    const input *in = &i->inputs->list[n];
+  size_t count;
+  const rk_input_info *const *files = rk_reader_inputs(i->inputs->reader, &count);
+  for (size_t n = 0; n < count && n < i->inputs->count; n++) {
+    const rk_input_info *in = files[n];
     open_item(o, n);
-    put_text(o, true, "name", in->path);
+    put_text(o, true, "name", in->name);
     put_number(o, false, "input_size", in->size);
+    put_number(o, false, "stored_size", in->stored_size);
+    out_text(o, in->compressed ? ",\"compressed\":true" : ",\"compressed\":false");
+    out_text(o, in->live ? ",\"live\":true" : ",\"live\":false");
+    out_text(o, in->finished ? ",\"finished\":true" : ",\"finished\":false");
+    json_key(o, false, "shift_ns");
+    out_int(o, in->shift_ns);
     put_tally(o, &i->input_tallies[n]);
     out_char(o, '}');
   }

@@ -88,13 +88,28 @@ static void recordings(const info *i, table *t)
 
 static void input_files(const info *i, table *t)
 {
-  for (size_t n = 0; n < i->inputs->count; n++) {
+  size_t count;
+  const rk_input_info *const *files = rk_reader_inputs(i->inputs->reader, &count);
+  for (size_t n = 0; n < count && n < i->inputs->count; n++) {
     const tally *c = &i->input_tallies[n];
-    cell_size(t, i->inputs->list[n].size);
+    cell_size(t, files[n]->size);
+    out *o = table_cell(t);
+    if (files[n]->compressed && files[n]->stored_size > 0)
+      out_size(o, files[n]->stored_size);
+    table_next(t);
     cell_count(t, c->chunks);
     cell_count(t, c->rows);
     cell_ratio(t, c);
-    table_text(t, i->inputs->list[n].path);
+    o = table_cell(t);
+    out_text(o, files[n]->live ? "being written" : files[n]->finished ? "finished" : "");
+    table_next(t);
+    o = table_cell(t);
+    if (files[n]->shift_ns != 0) {
+      out_text(o, files[n]->shift_ns > 0 ? "+" : "");
+      out_duration(o, files[n]->shift_ns);
+    }
+    table_next(t);
+    table_text(t, files[n]->name);
   }
 }
 
@@ -231,7 +246,7 @@ void info_text(const info *i, out *o, size_t most, const lanes_style *style)
       {"Recordings",
        {"application", "recording", "kind", ">rows", ">in spools", "first row", "length", NULL},
        recordings},
-      {"Inputs", {">size", ">chunks", ">rows", ">ratio", "file", NULL}, input_files},
+      {"Inputs", {">size", ">compressed", ">chunks", ">rows", ">ratio", "state", ">shift", "file", NULL}, input_files},
       {"Writers",
        {"recording", "id", "host", ">pid", ">tid", "program", "thread", ">rows", ">in spools", ">size", ">first",
         ">last", NULL},
