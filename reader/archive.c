@@ -5,6 +5,7 @@
 #include <archive.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -319,6 +320,11 @@ static rk_status unpack(rk_reader *reader, const operand *o, rk_archive_members 
     if (status == RK_OK) {
       status = unpack_archive(reader, members, &stream, code, o->pattern, error);
     }
+  } else if (content == RK_CONTENT_OTHER && stream.error.status) {
+    status = stream.error.status;
+    if (error) {
+      *error = stream.error;
+    }
   } else if (o->pattern) {
     status = rk_fail(error, RK_ERR_NOT_RRD, RK_NO_OFFSET, "not an archive, so nothing in it has a name");
   } else if (stream.depth > 0 && content == RK_CONTENT_OTHER) {
@@ -357,7 +363,14 @@ rk_status rk_archive_add(rk_reader *reader, const char *path, const rk_input_opt
   rk_unpack limits = {
       .name = path, .max_ratio = reader->max_ratio, .on_progress = reader->on_progress, .context = reader->context};
   rk_archive_members members = {.spool_fd = -1};
+  /* libarchive drops names that the thread's locale cannot tell. */
+  const locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+  const locale_t before = utf8 ? uselocale(utf8) : (locale_t)0;
   rk_status status = unpack(reader, &o, &members, &limits, taken, error);
+  if (utf8) {
+    (void)uselocale(before);
+    freelocale(utf8);
+  }
   if (*taken && status == RK_OK) {
     size_t added = 0;
     reader->stats.read_size += limits.stored;

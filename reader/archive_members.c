@@ -23,8 +23,9 @@ static rk_status no_memory(rk_unpack *unpack)
 
 /* ---- Names ---- */
 
-/* As the archive tells it, without what leads nowhere: "./", slashes at the beginning. It is never used as a path. */
-static const char *name_of(struct archive_entry *entry)
+/* As the archive tells it, without what leads nowhere: "./", slashes at the beginning. It is never used as a path.
+ * NULL: memory is short. */
+static char *name_of(struct archive_entry *entry, size_t number)
 {
   const char *name = archive_entry_pathname_utf8(entry);
   if (!name) {
@@ -33,7 +34,8 @@ static const char *name_of(struct archive_entry *entry)
   while (name && (*name == '/' || (name[0] == '.' && name[1] == '/'))) {
     name += *name == '/' ? 1 : 2;
   }
-  return name && *name ? name : NULL;
+  char *copy = NULL;
+  return name && *name ? strdup(name) : asprintf(&copy, "member %zu", number) < 0 ? NULL : copy;
 }
 
 static bool ends_with(const char *text, const char *ending)
@@ -255,11 +257,15 @@ rk_status rk_archive_members_read(rk_archive_members *members, rk_unpack *unpack
       return rk_fail(&unpack->error, RK_ERR_LIMIT, RK_NO_OFFSET, "an archive of more than %zu members",
                      RK_ARCHIVE_MEMBERS_MAX);
     }
-    const char *name = name_of(entry);
-    if (!name || archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry)) {
+    if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry)) {
       continue;
     }
+    char *name = name_of(entry, members->seen);
+    if (!name) {
+      return no_memory(unpack);
+    }
     const rk_status status = read_file(members, unpack, archive, entry, depth, name, pattern, temporary_directory);
+    free(name);
     if (status) {
       return status;
     }

@@ -32,9 +32,10 @@ rk_status rk_unpack_failure(const rk_unpack *unpack, struct archive *archive, rk
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to unpack");
   }
   char printable[160];
-  text = text ? rk_escape(printable, sizeof printable, text, strlen(text)) : "it cannot be unpacked";
+  text = text ? rk_escape(printable, sizeof printable, text, strlen(text)) : "damaged";
+  const uint64_t offset = unpack->size > 0 && unpack->stored > unpack->size ? unpack->size : unpack->stored;
   const bool ends = strcasestr(text, "truncated") || strcasestr(text, "premature") || strcasestr(text, "end of file");
-  return rk_fail(error, ends ? RK_ERR_TRUNCATED : RK_ERR_CORRUPT, unpack->stored, "damaged archive: %s", text);
+  return rk_fail(error, ends ? RK_ERR_TRUNCATED : RK_ERR_CORRUPT, offset, "it cannot be unpacked: %s", text);
 }
 
 /* Whether `depth` has given no more than the input's size allows. */
@@ -388,7 +389,9 @@ rk_status rk_layer_decompress(rk_layer *stream, rk_layer *below, int filter)
   (void)archive_read_support_format_raw(archive);
   (void)archive_read_support_format_empty(archive);
   const bool opened = add_filter(archive, filter) && open_over(archive, moved);
-  const int result = opened ? archive_read_next_header(archive, &entry) : ARCHIVE_FATAL;
+  /* Damage before the first byte looks like emptiness, but for the error. */
+  const bool sound = opened && archive_errno(archive) == 0;
+  const int result = sound ? archive_read_next_header(archive, &entry) : ARCHIVE_FATAL;
   if (result == ARCHIVE_EOF) {
     stream->ended = true;
   } else if (result < ARCHIVE_WARN) {
