@@ -295,6 +295,7 @@ static rk_status next(rk_reader *reader, rk_unit *unit, bool offers)
       return reader->follow || reader->has_limit ? RK_AGAIN : RK_END;
     }
     if (reader->has_limit && key.key >= reader->limit_ns) {
+      t->quiet = false; /* what begins behind the limit was not opened */
       return RK_AGAIN;
     }
     bool yielded;
