@@ -15,8 +15,8 @@
 
 /* ---- Where ---- */
 
-/* The hash of the recording that the file's first message names. */
-static bool first_recording(rk_source *source, uint64_t *hash)
+/* The recording that the file's first message names. */
+static bool first_recording(rk_source *source, rk_orphan_places *places)
 {
   const uint8_t *bytes;
   rk_stream_header stream;
@@ -39,10 +39,16 @@ static bool first_recording(rk_source *source, uint64_t *hash)
         strndup(info.store.recording_id.data == NULL ? "" : info.store.recording_id.data, info.store.recording_id.size);
     found = application != NULL && recording != NULL;
     if (found) {
-      *hash = rk_recording_hash(application, recording);
+      places->recording_hash = rk_recording_hash(application, recording);
     }
     free(application);
     free(recording);
+  }
+  if (found && info.has_recording && info.recording.boot_id.data != NULL) {
+    char *boot_id = strndup(info.recording.boot_id.data, info.recording.boot_id.size);
+    places->of_this_boot = boot_id != NULL && rk_boot_is_ours(boot_id);
+    places->clock_offset = info.recording.clock_offset;
+    free(boot_id);
   }
   free(message);
   return found;
@@ -54,38 +60,62 @@ static bool same_directory(const char *a, const char *b)
   return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
 }
 
-rk_status rk_orphans_read(rk_orphans *orphans, const char *path, const char *spool_directory)
+bool rk_orphan_places_find(rk_orphan_places *places, const char *path, const char *spool_directory)
 {
+  *places = (rk_orphan_places){0};
   struct stat info;
   rk_source source;
   if (stat(path, &info) != 0 || !S_ISREG(info.st_mode) || rk_source_open(&source, path, NULL) != RK_OK) {
-    return RK_OK; /* opening it in earnest tells */
+    return true; /* opening it in earnest tells */
   }
-  orphans->has_hash = first_recording(&source, &orphans->recording_hash);
+  places->has_hash = first_recording(&source, places);
   rk_source_close(&source);
   char *real = realpath(path, NULL);
-  char *beside = NULL;
   if (real == NULL && errno != ENOMEM) { /* a file without a name, by its descriptor: nothing lies beside it */
-    return RK_OK;
+    return true;
   }
-  if (real == NULL || asprintf(&beside, "%s.spool", real) < 0) {
-    free(real);
-    return RK_ERR_NO_MEMORY;
-  }
+  bool ok = real != NULL && asprintf(&places->beside, "%s.spool", real) >= 0;
   free(real);
-  rk_status status = rk_orphan_list_read(&orphans->beside, beside, NULL);
   const char *shared = spool_directory != NULL ? spool_directory : getenv("RRDKIT_SPOOL_DIR");
-  if (status == RK_OK && shared != NULL && *shared != '\0' && !same_directory(beside, shared)) {
-    status = rk_orphan_list_read(&orphans->shared, shared, orphans->has_hash ? &orphans->recording_hash : NULL);
+  if (ok && shared != NULL && *shared != '\0' && !same_directory(places->beside, shared)) {
+    places->shared = strdup(shared);
+    ok = places->shared != NULL;
+  } else if (!ok) {
+    places->beside = NULL;
   }
-  free(beside);
+  return ok;
+}
+
+void rk_orphan_places_free(rk_orphan_places *places)
+{
+  free(places->beside);
+  free(places->shared);
+  *places = (rk_orphan_places){0};
+}
+
+rk_status rk_orphans_read(rk_orphans *orphans, const char *path, const char *spool_directory)
+{
+  rk_orphan_places places;
+  rk_status status = rk_orphan_places_find(&places, path, spool_directory) ? RK_OK : RK_ERR_NO_MEMORY;
+  orphans->has_hash = places.has_hash;
+  orphans->recording_hash = places.recording_hash;
+  if (status == RK_OK && places.beside != NULL) {
+    status = rk_orphan_list_read(&orphans->beside, places.beside, NULL, NULL);
+  }
+  if (status == RK_OK && places.shared != NULL) {
+    status =
+        rk_orphan_list_read(&orphans->shared, places.shared, places.has_hash ? &places.recording_hash : NULL, NULL);
+  }
+  rk_orphan_places_free(&places);
   return status;
 }
 
 rk_status rk_orphans_read_members(rk_orphans *orphans, rk_source *source, const char *spool,
                                   const rk_orphan_members *members)
 {
-  orphans->has_hash = first_recording(source, &orphans->recording_hash);
+  rk_orphan_places places = {0};
+  orphans->has_hash = first_recording(source, &places);
+  orphans->recording_hash = places.recording_hash;
   return rk_orphan_list_read_members(&orphans->beside, spool, members);
 }
 

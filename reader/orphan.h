@@ -5,6 +5,20 @@
 #include "reader/orphan_files.h"
 #include "reader/reader_state.h"
 
+/* Where the spools of a file lie. */
+typedef struct rk_orphan_places {
+  bool has_hash; /* the file begins with this recording */
+  uint64_t recording_hash;
+  bool of_this_boot;    /* it was begun on this host since it was booted, ... */
+  int64_t clock_offset; /* ... and this makes CLOCK_MONOTONIC its axis */
+  char *beside;         /* its own spool directory; NULL: `path` is no regular file */
+  char
+      *shared; /* the directory of the option or the environment, of which only this recording's files count; or NULL */
+} rk_orphan_places;
+/* The directories need not exist. False: no memory. */
+bool rk_orphan_places_find(rk_orphan_places *places, const char *path, const char *spool_directory);
+void rk_orphan_places_free(rk_orphan_places *places);
+
 struct rk_orphans {
   bool has_hash; /* the file begins with this recording */
   uint64_t recording_hash;

@@ -17,17 +17,9 @@
 #include "format/frame.h"
 #include "reader/orphan_rows.h"
 
-#define DEFINITIONS_MAX  ((uint64_t)256 << 20)
-#define DEFINITIONS_FILE UINT64_MAX
-
-/* A file of a spool by what its name says. */
-typedef struct spool_file {
-  uint64_t hash, process;
-  uint64_t number; /* of a ring, or DEFINITIONS_FILE: sorts last */
-} spool_file;
-
+#define DEFINITIONS_MAX ((uint64_t)256 << 20)
 typedef struct spool_files {
-  spool_file *items;
+  rk_spool_file *items;
   size_t count, capacity;
 } spool_files;
 
@@ -43,22 +35,23 @@ typedef struct finding {
   const char *directory;
   const rk_orphan_members *members; /* NULL: the files are in directory_fd */
   int directory_fd;
-  const spool_file *file; /* that losses are about */
-  rk_orphan_ring *rings;  /* those with rows, or a count of dropped ones; as many as files */
+  const uint64_t *process;   /* only of that one; NULL: of all */
+  const rk_spool_file *file; /* that losses are about */
+  rk_orphan_ring *rings;     /* those with rows, or a count of dropped ones; as many as files */
   size_t ring_count;
   bool no_memory;
 } finding;
 
 /* ---- Losses ---- */
 
-static char *path_of(const char *directory, const spool_file *file)
+static char *path_of(const char *directory, const rk_spool_file *file)
 {
   char *path = NULL;
   int n;
   if (file == NULL) {
     return strdup(directory);
   }
-  if (file->number == DEFINITIONS_FILE) {
+  if (file->number == RK_SPOOL_DEFINITIONS) {
     n = asprintf(&path, "%s/%016" PRIx64 "-%016" PRIx64 ".defs", directory, file->hash, file->process);
   } else {
     n = asprintf(&path, "%s/%016" PRIx64 "-%016" PRIx64 "-%" PRIu64 ".ring", directory, file->hash, file->process,
@@ -124,7 +117,7 @@ static int open_named(finding *f, const char *path, opened *file)
 }
 
 /* The regular file; fd -1: it is gone, or a loss was told. */
-static opened open_file(finding *f, const spool_file *file)
+static opened open_file(finding *f, const rk_spool_file *file)
 {
   opened found = {.fd = -1};
   f->file = file;
@@ -221,7 +214,7 @@ static bool read_rows(finding *f, const opened *file, rk_orphan_ring *ring)
   return true;
 }
 
-static void read_ring(finding *f, const spool_file *file)
+static void read_ring(finding *f, const rk_spool_file *file)
 {
   rk_orphan_ring *ring = &f->rings[f->ring_count];
   *ring = (rk_orphan_ring){.number = (uint32_t)file->number};
@@ -297,7 +290,7 @@ static bool load(finding *f, rk_dictionary *dictionary, const uint8_t *bytes, ui
   return false;
 }
 
-static bool same_boot(const char *boot_id)
+bool rk_boot_is_ours(const char *boot_id)
 {
   char own[40] = "";
   const int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
@@ -345,7 +338,7 @@ static bool is_alive(finding *f, const opened *file)
   if (bytes != NULL) {
     rk_dictionary dictionary;
     gone = rk_dictionary_load(&dictionary, bytes, size, NULL) == RK_OK && dictionary.pid > 0 &&
-           dictionary.pid <= INT32_MAX && same_boot(dictionary.boot_id) && is_gone(dictionary.pid);
+           dictionary.pid <= INT32_MAX && rk_boot_is_ours(dictionary.boot_id) && is_gone(dictionary.pid);
     rk_dictionary_free(&dictionary);
     free(bytes);
   }
@@ -355,7 +348,7 @@ static bool is_alive(finding *f, const opened *file)
 /* ---- A process ---- */
 
 /* The rows of the rings as a spool of the list. */
-static void add_spool(finding *f, const spool_file *definitions, const opened *file)
+static void add_spool(finding *f, const rk_spool_file *definitions, const opened *file)
 {
   struct stat info;
   rk_orphan_list *list = f->list;
@@ -371,7 +364,7 @@ static void add_spool(finding *f, const spool_file *definitions, const opened *f
   if (bytes != NULL && load(f, &dictionary, bytes, size)) {
     rk_buffer_append(&spool.stream, rk_stream_header_bytes, RK_STREAM_HEADER_SIZE);
     for (size_t i = 0; i < f->ring_count && !f->no_memory; i++) {
-      const spool_file ring = {
+      const rk_spool_file ring = {
           .hash = definitions->hash, .process = definitions->process, .number = f->rings[i].number};
       f->file = &ring;
       f->no_memory = rk_orphan_rows_encode(&spool.stream, &dictionary, &f->rings[i], lose, f) != RK_OK;
@@ -394,14 +387,14 @@ static void add_spool(finding *f, const spool_file *definitions, const opened *f
 }
 
 /* The rings among the files of one dead process, and what their rows become. */
-static void read_rings(finding *f, const spool_file *files, size_t count, const spool_file *definitions,
+static void read_rings(finding *f, const rk_spool_file *files, size_t count, const rk_spool_file *definitions,
                        const opened *definitions_file)
 {
   f->ring_count = 0;
   f->rings = calloc(count, sizeof *f->rings);
   f->no_memory = f->rings == NULL;
   for (size_t i = 0; i < count && !f->no_memory; i++) {
-    if (files[i].number != DEFINITIONS_FILE) {
+    if (files[i].number != RK_SPOOL_DEFINITIONS) {
       read_ring(f, &files[i]);
     }
   }
@@ -416,9 +409,9 @@ static void read_rings(finding *f, const spool_file *files, size_t count, const 
 }
 
 /* The files of one process. */
-static void read_process(finding *f, const spool_file *files, size_t count)
+static void read_process(finding *f, const rk_spool_file *files, size_t count)
 {
-  const spool_file definitions = {.hash = files->hash, .process = files->process, .number = DEFINITIONS_FILE};
+  const rk_spool_file definitions = {.hash = files->hash, .process = files->process, .number = RK_SPOOL_DEFINITIONS};
   const size_t losses = f->list->loss_count;
   const opened file = open_file(f, &definitions); /* also where the listing missed it: it may be new */
   const bool unreadable = f->list->loss_count > losses;
@@ -445,12 +438,12 @@ static bool parse_hex(const char *text, uint64_t *value)
 }
 
 /* "HASH-PROCESS.defs", "HASH-PROCESS-N.ring" as a writer spells them. */
-static bool parse_name(const char *name, spool_file *file)
+bool rk_spool_file_parse(const char *name, rk_spool_file *file)
 {
   if (strlen(name) < 33 || !parse_hex(name, &file->hash) || name[16] != '-' || !parse_hex(name + 17, &file->process)) {
     return false;
   }
-  file->number = DEFINITIONS_FILE;
+  file->number = RK_SPOOL_DEFINITIONS;
   if (strcmp(name + 33, ".defs") == 0) {
     return true;
   }
@@ -466,8 +459,8 @@ static bool parse_name(const char *name, spool_file *file)
 
 static int compare_files(const void *left, const void *right)
 {
-  const spool_file *a = left;
-  const spool_file *b = right;
+  const rk_spool_file *a = left;
+  const rk_spool_file *b = right;
   if (a->hash != b->hash) {
     return a->hash < b->hash ? -1 : 1;
   }
@@ -479,8 +472,9 @@ static int compare_files(const void *left, const void *right)
 
 static void list_file(finding *f, const char *name, const uint64_t *hash, spool_files *files)
 {
-  spool_file file;
-  if (!parse_name(name, &file) || (hash != NULL && file.hash != *hash)) {
+  rk_spool_file file;
+  if (!rk_spool_file_parse(name, &file) || (hash != NULL && file.hash != *hash) ||
+      (f->process != NULL && file.process != *f->process)) {
     return;
   }
   if (!rk_array_grow((void **)&files->items, &files->capacity, files->count + 1, sizeof *files->items)) {
@@ -534,9 +528,10 @@ rk_status rk_orphan_list_read_members(rk_orphan_list *list, const char *director
   return f.no_memory ? RK_ERR_NO_MEMORY : RK_OK;
 }
 
-rk_status rk_orphan_list_read(rk_orphan_list *list, const char *directory, const uint64_t *hash)
+rk_status rk_orphan_list_read(rk_orphan_list *list, const char *directory, const uint64_t *hash,
+                              const uint64_t *process)
 {
-  finding f = {.list = list, .directory = directory};
+  finding f = {.list = list, .process = process, .directory = directory};
   f.directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (f.directory_fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
     return RK_OK;

@@ -13,6 +13,18 @@
 /* Row bytes that are read for one recording at most; what exceeds it is a loss. */
 #define RK_ORPHAN_SIZE_MAX ((uint64_t)2 << 30)
 
+#define RK_SPOOL_DEFINITIONS UINT64_MAX
+
+/* A file of a spool by what its name says. */
+typedef struct rk_spool_file {
+  uint64_t hash, process;
+  uint64_t number; /* of a ring, or RK_SPOOL_DEFINITIONS, which sorts last */
+} rk_spool_file;
+
+/* "HASH-PROCESS.defs", "HASH-PROCESS-N.ring" as a writer spells them. */
+bool rk_spool_file_parse(const char *name, rk_spool_file *file);
+bool rk_boot_is_ours(const char *boot_id);
+
 /* The rows of one dead process. */
 typedef struct rk_orphan_spool {
   uint64_t recording_hash;
@@ -51,9 +63,11 @@ typedef struct rk_orphan_members {
   size_t count;
 } rk_orphan_members;
 
-/* Adds what the dead left in `directory`, which need not exist; `hash`: only of that recording (NULL: of all). A
- * process is alive while its lock is held, unless it is gone and another works on its rows. RK_ERR_NO_MEMORY. */
-rk_status rk_orphan_list_read(rk_orphan_list *list, const char *directory, const uint64_t *hash);
+/* Adds what the dead left in `directory`, which need not exist; `hash`: only of that recording (NULL: of all);
+ * `process`: only of that one (NULL: of all). A process is alive while its lock is held, unless it is gone and another
+ * works on its rows. RK_ERR_NO_MEMORY. */
+rk_status rk_orphan_list_read(rk_orphan_list *list, const char *directory, const uint64_t *hash,
+                              const uint64_t *process);
 /* The same of members of an archive, all of whose writers are dead; `directory` only names them. */
 rk_status rk_orphan_list_read_members(rk_orphan_list *list, const char *directory, const rk_orphan_members *members);
 void rk_orphan_list_free(rk_orphan_list *list);

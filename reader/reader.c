@@ -7,6 +7,7 @@
 #include "format/error.h"
 #include "format/tuid.h"
 #include "reader/archive.h"
+#include "reader/follow.h"
 #include "reader/orphan.h"
 #include "reader/pool.h"
 #include "reader/reader_state.h"
@@ -47,6 +48,9 @@ rk_status rk_reader_open(const rk_reader_options *options, rk_reader **reader, r
   if (!rk_filters_sane(o) || (o->dropped_timeline_count > 0 && !o->dropped_timelines)) {
     return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "a filter's count without its values");
   }
+  if (o->follow && (o->timeline || o->wall_clock || o->follow_delay_ns < 0)) {
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "following is by log_time as it is, with a delay from 0 on");
+  }
   for (size_t i = 0; i < o->dropped_timeline_count; i++) {
     if (strcmp(o->dropped_timelines[i], "log_time") == 0) {
       return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "log_time cannot be dropped");
@@ -65,6 +69,7 @@ rk_status rk_reader_open(const rk_reader_options *options, rk_reader **reader, r
   r->max_memory = o->max_memory == 0 ? MEMORY_DEFAULT : o->max_memory < MEMORY_MIN ? MEMORY_MIN : o->max_memory;
   r->max_ratio = o->max_ratio ? o->max_ratio : RATIO_DEFAULT;
   r->follow = o->follow;
+  r->follow_delay_ns = o->follow_delay_ns;
   r->wall_clock = o->wall_clock;
   r->on_loss = o->on_loss;
   r->on_progress = o->on_progress;
@@ -312,7 +317,17 @@ rk_status rk_reader_select(rk_reader *reader, const rk_reader_options *options)
 rk_status rk_reader_next(rk_reader *reader, const rk_row **row)
 {
   rk_row_ref ref;
-  rk_status status = rk_reader_next_ref(reader, &ref);
+  rk_error failed = {.offset = RK_NO_OFFSET};
+  rk_status status = rk_follow_begin(reader, &failed);
+  if (status) {
+    return rk_reader_set_error(reader, &failed);
+  }
+  while ((status = rk_reader_next_ref(reader, &ref)) == RK_OK && !rk_follow_take(reader, &ref, &status)) {
+    if (status) {
+      failed = (rk_error){.status = status, .offset = RK_NO_OFFSET, .message = "no memory for a row"};
+      return rk_reader_set_error(reader, &failed);
+    }
+  }
   if (status) {
     return status;
   }
@@ -660,6 +675,7 @@ void rk_reader_free(rk_reader *reader)
   rk_timeline_free(reader->timeline);
   rk_pool_free(reader->pool);
   rk_clocks_free(reader->clocks);
+  rk_follow_free(reader->follow_state);
   rk_input **inputs = reader->inputs.items;
   for (size_t i = 0; i < reader->inputs.count; i++) {
     free_input(inputs[i]);

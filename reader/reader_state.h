@@ -98,6 +98,7 @@ typedef struct rk_filters {
 
 typedef struct rk_clocks rk_clocks;
 typedef struct rk_timeline_state rk_timeline_state;
+typedef struct rk_follow rk_follow;
 
 struct rk_orphans;
 
@@ -150,6 +151,8 @@ struct rk_reader {
   int64_t limit_ns;
   rk_timeline_state *timeline; /* made by the first rk_reader_next */
   struct rk_pool *pool;        /* of the merge that runs or has run; NULL: none */
+  rk_follow *follow_state;     /* made when needed */
+  int64_t follow_delay_ns;
   size_t next_chunk, next_indexed;
   rk_buffer spares[RK_SPARE_BUFFERS]; /* memory of released chunks, for the next ones */
   rk_arena chunk_arena;               /* of the lent rk_chunk_info */
@@ -243,7 +246,7 @@ rk_place *rk_index_place(rk_reader *reader, const rk_store *store, uint64_t reco
 /* Takes down what decoding told of a chunk's store and entity (interned). False: memory is short. */
 bool rk_index_name(rk_reader *reader, rk_entry *entry, const rk_store *store, const char *entity_path);
 rk_status rk_index_input(rk_reader *reader, rk_input *input, rk_error *error);
-/* Following: indexes what an input has grown by since it was indexed last, and hands new chunks to the timeline
+/* Following: indexes what an input has grown by since it was indexed last; the caller hands new chunks to the timeline
  * (rk_timeline_add). A record that is not whole yet is left for the next time; once nobody has the input open to append
  * it is a loss. A file that was cut short or replaced is told as a loss, whose chunks count as lost. Nothing happens to
  * inputs that cannot grow. RK_ERR_IO, RK_ERR_NO_MEMORY. */

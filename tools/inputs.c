@@ -194,6 +194,7 @@ static rk_reader_options options_of(inputs *in, const selection *s)
                              .application_id = s->application_id,
                              .recording_id = s->recording_id,
                              .ignore_spools = s->ignore_spool,
+                             .follow = s->follow,
                              .on_loss = on_loss,
                              .on_progress = on_progress,
                              .context = in};

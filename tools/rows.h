@@ -41,6 +41,8 @@ typedef struct text_options {
 } text_options;
 /* Looks at the first chunks of the index (rk_reader_next_indexed) for the widths of columns. */
 text_printer *text_new(const text_options *options, rk_reader *reader);
+/* The reader may know of further writers. */
+void text_learn(text_printer *t, const rk_reader *reader);
 /* The terminal has another width now: for the rows to come. */
 void text_resize(text_printer *t, size_t width);
 void text_row(text_printer *t, out *o, const rk_row *row);

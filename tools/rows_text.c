@@ -39,6 +39,7 @@ struct text_printer {
   who who;
   label *labels; /* by slot of the writer's tag; one that is taken is made anew */
   size_t label_slots;
+  size_t writer_count; /* known when labels were made */
   time_column times[TIMELINES];
   size_t time_count;
   size_t writer_width, entity_width; /* widest so far, in steps */
@@ -326,15 +327,30 @@ static void look_ahead(text_printer *t, rk_reader *reader)
   text->size = 0;
 }
 
+void text_learn(text_printer *t, const rk_reader *reader)
+{
+  size_t count;
+  const rk_writer_info *const *writers = rk_reader_writers(reader, &count);
+  if (count == t->writer_count)
+    return;
+  t->writer_count = count;
+  t->who = who_of(reader);
+  for (size_t i = 0; i < t->label_slots; i++)
+    t->labels[i].writer = NULL;
+  for (size_t i = 0; i < count && i < 4096; i++) {
+    const out *text = label_of(t, writers[i]);
+    widen(&t->writer_width, terminal_text_width(text->data, text->size), share(t, WRITER_MOST), t->options.full);
+  }
+}
+
 text_printer *text_new(const text_options *options, rk_reader *reader)
 {
   text_printer *t = cli_realloc(NULL, 1, sizeof *t);
   *t = (text_printer){.options = *options};
   line_init(&t->line, options->width, options->coloured);
   t->line.in_full = options->full;
-  t->who = who_of(reader);
   size_t count;
-  const rk_writer_info *const *writers = rk_reader_writers(reader, &count);
+  rk_reader_writers(reader, &count);
   for (t->label_slots = 64; t->label_slots < count * 2 && t->label_slots < 4096;)
     t->label_slots *= 2;
   t->labels = cli_realloc(NULL, t->label_slots, sizeof *t->labels);
@@ -342,10 +358,7 @@ text_printer *text_new(const text_options *options, rk_reader *reader)
     t->labels[i] = (label){0};
     out_init(&t->labels[i].text, -1);
   }
-  for (size_t i = 0; i < count && i < 4096; i++) {
-    const out *text = label_of(t, writers[i]);
-    widen(&t->writer_width, terminal_text_width(text->data, text->size), share(t, WRITER_MOST), options->full);
-  }
+  text_learn(t, reader);
   look_ahead(t, reader);
   return t;
 }

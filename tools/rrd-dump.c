@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include "cli.h"
+#include "following.h"
 #include "inputs.h"
 #include "lanes.h"
 #include "output_file.h"
 #include "rows.h"
+#include "tail.h"
 #include "terminal.h"
 
 enum {
@@ -22,6 +24,9 @@ enum {
   OPTION_ASCII,
   OPTION_UNICODE,
   OPTION_FULL,
+  OPTION_TAIL,
+  OPTION_RETRY,
+  OPTION_CURSOR_FILE,
   OPTION_TIME
 };
 
@@ -31,8 +36,13 @@ static const cli_option options[] = {
     ROW_OPTIONS,
     ORDER_OPTION,
     {'n', "rows", "N", "print the first N rows and stop"},
+    {OPTION_TAIL, "tail", "N", "print only the last N rows of those that are there (and, with --follow, what comes)"},
     {OPTION_BLUEPRINT, "blueprint", NULL, "rows of blueprints too"},
     INPUT_OPTIONS,
+    {'f', "follow", NULL, "go on with rows as they come, in order, until the recordings are finished, or Ctrl-C"},
+    {OPTION_RETRY, "retry", NULL, "with --follow: wait for inputs that do not exist yet"},
+    {OPTION_CURSOR_FILE, "cursor-file", "FILE",
+     "go on behind the last row printed by the command that kept its place in FILE, and keep it there"},
     {0, NULL, NULL, "Output"},
     {'F', "format", "FORMAT", "text (default), ndjson or csv"},
     {'i', "info", NULL, "what the inputs hold instead of their rows: recordings, writers, entities, timelines, sizes"},
@@ -67,8 +77,9 @@ typedef enum format { FORMAT_TEXT, FORMAT_NDJSON, FORMAT_CSV } format;
 typedef struct request {
   selection selection;
   format format;
-  bool info, json, blueprints, has_width, full, ascii, unicode;
-  uint64_t rows, width, lanes;
+  bool info, json, blueprints, has_width, full, ascii, unicode, retry, has_tail;
+  uint64_t rows, width, lanes, tail;
+  const char *cursor_file;
   const char *svg;
   text_time times[2];
   terminal_colour colour;
@@ -137,6 +148,21 @@ static void parse(request *r, int argc, char **argv)
     case OPTION_BLUEPRINT:
       r->blueprints = true;
       break;
+    case 'f':
+      r->selection.follow = true;
+      break;
+    case OPTION_RETRY:
+      r->retry = true;
+      break;
+    case OPTION_TAIL:
+      r->tail = parse_count(id);
+      r->has_tail = true;
+      break;
+    case OPTION_CURSOR_FILE:
+      if (*optarg == '\0')
+        cli_usage_argument(id, "a file");
+      r->cursor_file = optarg;
+      break;
     case OPTION_LANES:
       r->lanes = parse_count(id);
       break;
@@ -176,6 +202,14 @@ static void parse(request *r, int argc, char **argv)
     r->format = FORMAT_NDJSON;
   if (r->svg != NULL && strcmp(r->svg, "-") == 0 && r->json)
     cli_usage("--svg=- and --json both go to standard output");
+  if (r->info && (r->selection.follow || r->has_tail || r->cursor_file != NULL))
+    cli_usage("--info neither follows nor keeps its place");
+  if (r->selection.follow && (r->selection.timeline != NULL || r->selection.wall_clock))
+    cli_usage("--follow is by log_time as it is, without --timeline and --wall-clock");
+  if (r->retry && !r->selection.follow)
+    cli_usage("--retry goes with --follow");
+  if (r->has_tail && r->rows != UINT64_MAX)
+    cli_usage("--tail and --rows exclude each other");
   if (!r->has_width)
     r->width = terminal_width(STDOUT_FILENO);
 }
@@ -220,44 +254,122 @@ static csv_printer *make_csv(const request *r, rk_reader *reader, out *o, bool r
   return NULL;
 }
 
+/* At work on the rows. */
+typedef struct printing {
+  const request *r;
+  rk_reader *reader;
+  out *o;
+  bool recording;
+  csv_printer *csv;
+  text_printer *text;
+  tail *tail; /* rows are held back for it */
+  uint64_t printed;
+  uint64_t kept; /* of these, before the place in the cursor file */
+} printing;
+
+static bool printing_start(printing *p, bool resumed)
+{
+  const request *r = p->r;
+  p->recording = several_stores(r, p->reader);
+  if (r->format == FORMAT_CSV && (p->csv = make_csv(r, p->reader, p->o, p->recording)) == NULL)
+    return false;
+  if (r->format == FORMAT_TEXT)
+    p->text = text_new(&(text_options){.width = (size_t)r->width,
+                                       .coloured = terminal_coloured(STDOUT_FILENO, r->colour),
+                                       .recording = p->recording,
+                                       .full = r->full,
+                                       .by_time = r->selection.timeline == NULL,
+                                       .times = {r->times[0], r->times[1]}},
+                       p->reader);
+  if (r->has_tail && !resumed)
+    p->tail = tail_new(r->tail, r->format == FORMAT_TEXT);
+  return true;
+}
+
+static void print_row(printing *p, const rk_row *row)
+{
+  out *o = p->tail != NULL ? tail_begin(p->tail) : p->o;
+  if (p->text != NULL)
+    text_row(p->text, o, row);
+  else if (p->csv != NULL)
+    csv_row(p->csv, o, row);
+  else
+    rows_ndjson(o, row, p->recording);
+  if (p->tail != NULL)
+    tail_end(p->tail);
+  p->printed++;
+}
+
+static void print_tail(printing *p)
+{
+  if (p->tail != NULL)
+    tail_print(p->tail, p->o);
+  tail_free(p->tail);
+  p->tail = NULL;
+}
+
+/* What was printed is written out and will not be printed again. */
+static bool keep_place(printing *p, bool last)
+{
+  if (p->r->cursor_file == NULL || p->tail != NULL)
+    return true;
+  if (!out_flush(p->o))
+    return false;
+  if (p->printed == p->kept && !last)
+    return true;
+  p->kept = p->printed;
+  return cursor_save(p->r->cursor_file, p->reader, last);
+}
+
+/* All that is known was printed: waits for more. RK_OK: there may be. */
+static rk_status wait_for_more(printing *p)
+{
+  print_tail(p);
+  if (!keep_place(p, false))
+    return RK_END;
+  rk_status status = following_wait(p->reader, p->o);
+  if (status == RK_OK && p->text != NULL) {
+    text_learn(p->text, p->reader);
+    if (following_resized() && !p->r->has_width)
+      text_resize(p->text, terminal_width(STDOUT_FILENO));
+  }
+  return status;
+}
+
 static void print_rows(const request *r, rk_reader *reader, out *o)
 {
-  bool recording = several_stores(r, reader), quiet = isatty(STDOUT_FILENO);
-  csv_printer *csv = NULL;
-  text_printer *text = NULL;
-  if (r->format == FORMAT_CSV && (csv = make_csv(r, reader, o, recording)) == NULL)
+  printing p = {.r = r, .reader = reader, .o = o};
+  bool quiet = isatty(STDOUT_FILENO) || r->selection.follow, resumed = false;
+  if ((r->cursor_file != NULL && !cursor_load(r->cursor_file, reader, &resumed)) || !printing_start(&p, resumed))
     return;
-  if (r->format == FORMAT_TEXT)
-    text = text_new(&(text_options){.width = (size_t)r->width,
-                                    .coloured = terminal_coloured(STDOUT_FILENO, r->colour),
-                                    .recording = recording,
-                                    .full = r->full,
-                                    .by_time = r->selection.timeline == NULL,
-                                    .times = {r->times[0], r->times[1]}},
-                    reader);
   const rk_row *row;
   rk_status status = RK_END;
   rk_reader_stats stats;
   rk_reader_get_stats(reader, &stats);
   uint64_t total = r->rows < stats.rows_indexed ? r->rows : stats.rows_indexed;
-  for (uint64_t printed = 0; printed < r->rows && o->error == 0;) {
-    if ((status = rk_reader_next(reader, &row)) != RK_OK)
+  while (p.printed < r->rows && o->error == 0 && !following_stopped()) {
+    status = rk_reader_next(reader, &row);
+    if (status == RK_AGAIN && (status = wait_for_more(&p)) == RK_OK)
+      continue;
+    if (status != RK_OK)
       break;
     if (!wanted(r, row->store))
       continue;
-    if (text != NULL)
-      text_row(text, o, row);
-    else if (csv != NULL)
-      csv_row(csv, o, row);
-    else
-      rows_ndjson(o, row, recording);
-    if (++printed % 256 == 0 && !quiet)
-      terminal_progress("dumping", "rows", printed, total);
+    print_row(&p, row);
+    if (p.printed % 256 == 0 && !quiet)
+      terminal_progress("dumping", "rows", p.printed, total);
+    if (p.printed % 65536 == 0 && !keep_place(&p, false))
+      break;
   }
   if (status != RK_END && status != RK_OK)
     reader_failed(reader);
-  csv_free(csv);
-  text_free(text);
+  print_tail(&p);
+  keep_place(&p, true);
+  rk_reader_get_stats(reader, &stats);
+  if (stats.late_rows > 0)
+    cli_note("%llu rows came after later ones had been printed", (unsigned long long)stats.late_rows);
+  csv_free(p.csv);
+  text_free(p.text);
 }
 
 static when_zone zone_of(const request *r)
@@ -319,6 +431,10 @@ int main(int argc, char **argv)
   cli_start(&tool);
   parse(&r, argc, argv);
   out_init(&o, STDOUT_FILENO);
+  if (r.selection.follow)
+    following_start();
+  if (r.retry && !following_await(argv + optind, (size_t)(argc - optind)))
+    return cli_finish(&o);
   if (inputs_open(&in, &r.selection, argv + optind, (size_t)(argc - optind), false)) {
     if (r.info)
       print_info(&r, &in, &o);

@@ -100,6 +100,7 @@ typedef struct selection {
   const char *files_from;
   bool null;
   bool ignore_spool;
+  bool follow; /* rk_reader_options.follow */
   uint64_t max_memory;
   const char *temporary_directory;
   uint32_t max_ratio;

@@ -91,8 +91,9 @@ typedef struct rk_reader_options {
       *temporary_directory; /* NULL: TMPDIR or /var/tmp. Files in it have no names: they vanish with the process */
   uint32_t max_ratio;       /* of what is unpacked from a compressed input to its size; 0: 1000. More is RK_ERR_LIMIT */
   /* rk_reader_next says RK_AGAIN at the end of what is known instead of RK_END while inputs may grow
-   * (rk_reader_wait). */
+   * (rk_reader_wait). Not with `timeline` or `wall_clock`. */
   bool follow;
+  int64_t follow_delay_ns;     /* see "Following"; 0: 3 s */
   const char *application_id;  /* non-NULL: every recording store's rows are given this id ... */
   const char *recording_id;    /* ... and this one: fuses recordings */
   bool ignore_spools;          /* only what the files themselves hold */
@@ -179,9 +180,12 @@ RK_API rk_status rk_reader_next(rk_reader *reader, const rk_row **row);
 
 /* ---- Following ----
  * With rk_reader_options.follow a row is yielded once no living writer can still append an earlier one: what they hold
- * in their rings tells (on this host), so idle writers hold nothing back. Where rings cannot be seen (another host, a
- * copy of the file) rows wait until the file has been quiet, or grown past them, for `rk_reader_follow_delay`. Rows
- * that come later than that are yielded when they come, and counted (late_rows). */
+ * in their rings tells (on this host, in the spool directory beside the file or that of the options), so idle writers
+ * hold nothing back. One that is stopped holds others back for follow_delay_ns, one that runs and does not append
+ * twenty times as long. What a writer leaves when it dies holds others back until somebody brings it in; where nobody
+ * does for follow_delay_ns, or nobody has the recording open, it is read from the spool. Where rings cannot be seen
+ * (another host, a copy of the file, files of other software) rows wait until they, or later ones, have been in the
+ * file for follow_delay_ns. Rows that come later than all that are yielded when they come, and counted (late_rows). */
 
 /* Waits until inputs may have grown or rows may have become certain, at most `timeout_ns` (negative: for ever), takes
  * in what has come, and looks for new spools. RK_OK: go on with rk_reader_next; also after a signal was handled.
@@ -190,10 +194,12 @@ RK_API rk_status rk_reader_next(rk_reader *reader, const rk_row **row);
 RK_API rk_status rk_reader_wait(rk_reader *reader, int64_t timeout_ns, rk_error *error);
 
 /* Where the reading stands, as text of the caller's (free with free()): one line of JSON with the last row's key and
- * id and, per writer, its next row number. NULL: no memory. */
+ * id and, per writer, its next row number and the chunks known of it. NULL: no memory. */
 RK_API char *rk_reader_cursor(const rk_reader *reader);
-/* Rows that a reader had yielded when it gave `cursor` are passed over. After the inputs were added, before the first
- * rk_reader_next. RK_ERR_MISUSE, RK_ERR_CORRUPT (no cursor). */
+/* Rows that a reader with the same inputs and filters had yielded when it gave `cursor` are passed over, and no others:
+ * of a writer by its row numbers, of other software's recordings by key and row id, so that of these a row that came
+ * late is missed. After the inputs were added, before the first rk_reader_next. RK_ERR_MISUSE, RK_ERR_CORRUPT (no
+ * cursor), RK_ERR_UNSUPPORTED (of another version). */
 RK_API rk_status rk_reader_resume(rk_reader *reader, const char *cursor, rk_error *error);
 
 /* What the inputs hold, from the index and from decoding what the index cannot tell. Applies the filters by whole

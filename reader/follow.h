@@ -1,0 +1,14 @@
+/* Following inputs that grow (reader.h "Following"), and where the reading stands. */
+#ifndef RK_READER_FOLLOW_H
+#define RK_READER_FOLLOW_H
+
+#include "reader/reader_state.h"
+
+/* Before a row is looked for: with `follow`, the first time, sees what is certain. Status as for rk_reader_next. */
+rk_status rk_follow_begin(rk_reader *reader, rk_error *error);
+/* Whether the row is to be yielded: false when the cursor that was resumed from has passed it. Takes its place down.
+ * RK_ERR_NO_MEMORY in *status. */
+bool rk_follow_take(rk_reader *reader, const rk_row_ref *ref, rk_status *status);
+void rk_follow_free(rk_follow *follow);
+
+#endif
