@@ -20,7 +20,7 @@ expect() { # EXPECTED (one a line) WORD...
   got=$(printf '%s\n' ${COMPREPLY[@]+"${COMPREPLY[@]}"})
   [ "$got" = "$expected" ] || { echo "check_cli_completion: '$*' gives '$got', not '$expected'" >&2; exit 1; }
 }
-expect --format= rrd-dump --fo
+expect --format= rrd-dump --form
 expect $'--chunk-rows=\n--chunk-bytes=' rrd-merge --chunk
 expect $'text\nndjson\ncsv' rrd-dump -F ''
 expect ndjson rrd-dump --format = n
