@@ -202,6 +202,7 @@ static rk_status take_first(rk_reader *reader, rk_timeline_state *t, rk_row_ref 
   const rk_writer_entry *writer = NULL;
   *yielded = false;
   if (rk_last_row_is(&t->last, c)) {
+    rk_last_row_repeated(&t->last, c);
     reader->stats.duplicate_rows++;
   } else if (rk_row_passes(reader, c, strand->is_writer, key->key, &writer)) {
     const rk_open_chunk *open = c->open;

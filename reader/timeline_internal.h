@@ -81,6 +81,7 @@ typedef struct rk_last_row {
   const char *entity_path;
   bool is_static;
   rk_list names; /* const char *: its components */
+  rk_entry *origin;
 } rk_last_row;
 
 #define RK_RANKS 4
@@ -160,6 +161,9 @@ static inline void rk_last_row_set(rk_last_row *last, const rk_cursor *c)
   last->id = c->own.id;
   last->row = c->row;
 }
+/* The row is that one again. Unless the chunks of both are the same frame, neither of them passes a merge as it is:
+ * which of several different copies is kept depends on all that there are, and one stage of several does not know. */
+void rk_last_row_repeated(const rk_last_row *last, const rk_cursor *c);
 /* Lets go of the chunk if nobody else holds it. */
 rk_status rk_last_row_relax(rk_last_row *last);
 void rk_last_row_clear(rk_last_row *last);

@@ -69,6 +69,29 @@ void rk_last_row_hold(rk_last_row *last, rk_open_chunk *open)
   last->open = open;
 }
 
+static rk_entry *origin_of(const rk_open_chunk *open, uint32_t row)
+{
+  return open->origins ? open->origins[open->origin_index[row]].entry : open->origin;
+}
+
+/* The last bytes of a sealed frame are the hash of all others. */
+static bool same_frame(const rk_entry *a, const rk_entry *b)
+{
+  uint64_t x, y;
+  return a->sealed && b->sealed && a->size == b->size &&
+         rk_source_read(&a->input->source, a->offset + a->size - sizeof x, &x, sizeof x) == RK_OK &&
+         rk_source_read(&b->input->source, b->offset + b->size - sizeof y, &y, sizeof y) == RK_OK && x == y;
+}
+
+void rk_last_row_repeated(const rk_last_row *last, const rk_cursor *c)
+{
+  rk_entry *a = last->open ? origin_of(last->open, last->row) : last->origin;
+  rk_entry *b = origin_of(c->open, c->row);
+  if (a != b && !(a->contested && b->contested) && !same_frame(a, b)) {
+    a->contested = b->contested = true;
+  }
+}
+
 rk_status rk_last_row_relax(rk_last_row *last)
 {
   rk_open_chunk *open = last->open;
@@ -88,6 +111,7 @@ rk_status rk_last_row_relax(rk_last_row *last)
       *name = open->chunk.components[i].name;
     }
   }
+  last->origin = origin_of(open, last->row);
   last->open = NULL;
   rk_open_chunk_release(open);
   return RK_OK;

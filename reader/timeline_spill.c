@@ -74,6 +74,7 @@ static rk_status spill_sorted(rk_reader *reader, rk_timeline_state *t, strand_li
     const rk_cursor *c = &strand->cursors[0];
     const rk_writer_entry *writer;
     if (rk_last_row_is(&before, c)) {
+      rk_last_row_repeated(&before, c);
       reader->stats.duplicate_rows++;
     } else if (rk_row_passes(reader, c, strand->is_writer, strand->head.key, &writer)) {
       status = rk_spill_put(t->spill, c->open, c->row, c->position, &strand->head);

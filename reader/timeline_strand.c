@@ -283,13 +283,21 @@ static rk_status open_next(rk_reader *reader, rk_strand *strand)
 
 /* ---- The first row ---- */
 
+/* Whether a row may come to its writer's strand after rows of higher numbers: it was appended after they were yielded;
+ * or it is of a chunk that was offered whole and not taken, and meanwhile they were spilled, not yielded (such writers'
+ * keys do not step back, so there is nothing to clamp). */
+static bool comes_late(const rk_reader *reader)
+{
+  return reader->follow || reader->timeline->offers;
+}
+
 static void take_head(const rk_reader *reader, rk_strand *strand)
 {
   const rk_cursor *c = &strand->cursors[0];
   strand->head = c->open->effective_keys ? rk_row_effective_key(c->open, c->row) : c->own;
   strand->late = false;
   if (strand->is_writer && strand->has_last) {
-    strand->late = reader->follow && c->own.id.inc < strand->last_inc;
+    strand->late = comes_late(reader) && c->own.id.inc < strand->last_inc;
     if (!strand->late && rk_row_key_compare(&strand->head, &strand->last) < 0) {
       strand->head = strand->last;
     }
@@ -404,7 +412,7 @@ bool rk_strand_close(const rk_reader *reader, rk_strand *strand)
       strand->head = key;
     }
   }
-  if (strand->is_writer && strand->has_last && !reader->follow &&
+  if (strand->is_writer && strand->has_last && !comes_late(reader) &&
       rk_row_key_compare(&strand->head, &strand->last) < 0) {
     strand->head = strand->last;
   }
