@@ -269,8 +269,8 @@ static void test_with_repeats(void **state)
 
 int main(int argc, char **argv)
 {
-  if (argc == 3) { /* to look for a seed: first and count */
-    check_seeds(strtoull(argv[1], NULL, 10), strtoull(argv[2], NULL, 10), true);
+  if (argc >= 3) { /* to look for a seed: first and count, and a third one for no repeats */
+    check_seeds(strtoull(argv[1], NULL, 10), strtoull(argv[2], NULL, 10), argc == 3);
     return 0;
   }
   const struct CMUnitTest tests[] = {
