@@ -82,6 +82,7 @@ typedef struct rk_last_row {
   bool is_static;
   rk_list names; /* const char *: its components */
   rk_entry *origin;
+  const rk_entry *alike[2]; /* chunks that were found to be the same frame */
 } rk_last_row;
 
 #define RK_RANKS 4
@@ -163,7 +164,7 @@ static inline void rk_last_row_set(rk_last_row *last, const rk_cursor *c)
 }
 /* The row is that one again. Unless the chunks of both are the same frame, neither of them passes a merge as it is:
  * which of several different copies is kept depends on all that there are, and one stage of several does not know. */
-void rk_last_row_repeated(const rk_last_row *last, const rk_cursor *c);
+void rk_last_row_repeated(rk_last_row *last, const rk_cursor *c);
 /* Lets go of the chunk if nobody else holds it. */
 rk_status rk_last_row_relax(rk_last_row *last);
 void rk_last_row_clear(rk_last_row *last);

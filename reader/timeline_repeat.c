@@ -83,13 +83,20 @@ static bool same_frame(const rk_entry *a, const rk_entry *b)
          rk_source_read(&b->input->source, b->offset + b->size - sizeof y, &y, sizeof y) == RK_OK && x == y;
 }
 
-void rk_last_row_repeated(const rk_last_row *last, const rk_cursor *c)
+void rk_last_row_repeated(rk_last_row *last, const rk_cursor *c)
 {
   rk_entry *a = last->open ? origin_of(last->open, last->row) : last->origin;
   rk_entry *b = origin_of(c->open, c->row);
-  if (a != b && !(a->contested && b->contested) && !same_frame(a, b)) {
-    a->contested = b->contested = true;
+  if (a == b || (a->contested && b->contested)) {
+    return;
   }
+  bool alike = last->alike[0] == a && last->alike[1] == b;
+  if (!alike && same_frame(a, b)) {
+    last->alike[0] = a;
+    last->alike[1] = b;
+    alike = true;
+  }
+  a->contested = b->contested = !alike || a->contested || b->contested;
 }
 
 rk_status rk_last_row_relax(rk_last_row *last)
