@@ -97,11 +97,7 @@ static void brief_value(line *l, const struct ArrowSchema *schema, const struct 
     return;
   if (values_is_null(schema, array, index)) {
     line_text(l, "null");
-  } else if (values_is_blob(schema) && l->in_full) {
-    values_one(&l->scratch, schema, array, index);
-    line_unquote(l);
-    line_scratch(l);
-  } else if (values_is_blob(schema)) {
+  } else if (values_is_blob(schema) && !l->in_full) {
     if (values_list(schema, array, index, &start, &count))
       size = (size_t)count;
     else if (!values_bytes(schema, array, index, &bytes, &size))
@@ -109,7 +105,7 @@ static void brief_value(line *l, const struct ArrowSchema *schema, const struct 
     brief_size(l, size);
   } else if (values_is_text(schema) && values_bytes(schema, array, index, &bytes, &size)) {
     brief_text(l, bytes, size);
-  } else if (values_list(schema, array, index, &start, &count)) {
+  } else if (!values_is_blob(schema) && values_list(schema, array, index, &start, &count)) {
     bool vector = schema->format[1] == 'w' && count <= VECTOR_ITEMS;
     if (depth == 0)
       line_text(l, "[…]");

@@ -270,7 +270,7 @@ static void draw_axis(picture *p, int label_y, int from_y, int to_y)
     axis_label(&p->text, &p->axis, tick);
     size_t width = p->text.size * 7;
     if (x + (int)width <= PICTURE_WIDTH) {
-      open_text(p, "dim", x + (to_y > from_y ? 4 : 4), label_y);
+      open_text(p, "dim", x + 4, label_y);
       put(p, 0);
       close_text(p);
     }
