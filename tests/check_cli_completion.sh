@@ -35,7 +35,7 @@ expect $'--level=' rrd-pack --lev
 touch old.tar.zst
 expect old.tar.zst rrd-merge -o x ol
 expect notes.txt rrd-pack -o x no
-for tool in rrd-dump rrd-merge rrd-check rrd-pack; do
+for tool in rrd-dump rrd-merge rrd-check rrd-pack rrd-replay; do
   for option in $("$tool" --help | grep -oE '^(  -[a-zA-Z0-9], |      )--[a-z-]+=?' | grep -oE -- '--.*'); do
     COMP_WORDS=("$tool" "$option") COMP_CWORD=1 COMPREPLY=()
     _rrd_tools "$tool"

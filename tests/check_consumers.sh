@@ -33,7 +33,7 @@ for kind in static shared; do
   mv "$work/first/$kind" "$work/moved/$kind"
   prefix=$work/moved/$kind
   libdir=$(dirname "$(find "$prefix" -name 'librrdkit.*' | head -n 1)")
-  for tool in rrd-dump rrd-merge rrd-check rrd-pack; do
+  for tool in rrd-dump rrd-merge rrd-check rrd-pack rrd-replay; do
     [ -x "$prefix/bin/$tool" ] || { echo "check_consumers: $tool is not installed" >&2; exit 1; }
     [ -e "$prefix/share/man/man1/$tool.1" ] || { echo "check_consumers: the manual of $tool is not installed" >&2; exit 1; }
     bash -c ". '$prefix/share/bash-completion/completions/$tool' && complete -p $tool" >/dev/null ||

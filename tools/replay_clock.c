@@ -30,7 +30,7 @@ static int64_t clamp(const replay_clock *c, int64_t position)
 static int64_t advance(const replay_clock *c, int64_t elapsed)
 {
   double factor = c->rate * c->speed;
-  return factor == 1 ? elapsed : to_integer((double)elapsed * factor);
+  return factor == 1 ? elapsed : to_integer(floor((double)elapsed * factor + 1e-6)); /* what is due is reached */
 }
 
 int64_t clock_position(const replay_clock *c, int64_t now)
@@ -55,7 +55,7 @@ int64_t clock_reached(const replay_clock *c, int64_t position, int64_t now)
   if (!c->playing || c->live || position > c->last)
     return INT64_MAX;
   double wait = (double)subtract(position, at) / (c->rate * c->speed);
-  return add(now, to_integer(ceil(wait)));
+  return add(now, to_integer(ceil(wait - 1e-3)));
 }
 
 bool clock_at_end(const replay_clock *c, int64_t now)

@@ -121,7 +121,8 @@ static bool parse_switch(const char *text, bool *on)
 
 bool control_parse(const char *text, size_t size, control *c)
 {
-  static const char *const words[] = {"play", "pause", "toggle", "seek", "skip", "step", "speed", "loop", "live"};
+  static const char *const words[] = {"play", "pause", "toggle", "seek", "skip",
+                                      "step", "speed", "loop",   "live", "ready"};
   char line[REPLAY_CONTROL_MAX];
   if (size == 0 || size >= sizeof line || memchr(text, '\0', size) != NULL)
     return false;
@@ -139,6 +140,7 @@ bool control_parse(const char *text, size_t size, control *c)
     case CONTROL_PLAY:
     case CONTROL_PAUSE:
     case CONTROL_TOGGLE:
+    case CONTROL_READY:
       return argument == NULL;
     case CONTROL_SEEK:
     case CONTROL_SKIP:

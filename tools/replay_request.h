@@ -45,7 +45,8 @@ typedef enum control_kind {
   CONTROL_STEP,  /* to the next or (position < 0) previous row */
   CONTROL_SPEED, /* `speed`; INFINITY is "max" */
   CONTROL_LOOP,  /* on or off */
-  CONTROL_LIVE
+  CONTROL_LIVE,
+  CONTROL_READY /* a viewer shows the recording: what waits for one begins to play */
 } control_kind;
 
 typedef struct control {
@@ -56,7 +57,7 @@ typedef struct control {
 } control;
 
 /* "play", "pause", "toggle", "seek 1763640000000000000", "skip -5000000000", "step 1", "speed 0.5", "speed max",
- * "loop on", "live off". False: none of these. */
+ * "loop on", "live off", "ready". False: none of these. */
 bool control_parse(const char *text, size_t size, control *c);
 
 /* "0.5", "2x", "max": 0.1 to 1000. */
