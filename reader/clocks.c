@@ -1,4 +1,4 @@
-/* The clocks of hosts by the (monotonic, realtime) pairs that their writers noted (SPEC "Time and order"). */
+/* The clocks of hosts by the (monotonic, realtime) pairs that their writers noted (SPEC "Order"). */
 #include "reader/clocks.h"
 
 #include <stdlib.h>

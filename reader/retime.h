@@ -1,4 +1,4 @@
-/* Times as the caller wants them: shifted inputs, wall clocks, timelines left out (SPEC "Time and order"). */
+/* Times as the caller wants them: shifted inputs, wall clocks, timelines left out (SPEC "Order"). */
 #ifndef RK_READER_RETIME_H
 #define RK_READER_RETIME_H
 

@@ -83,7 +83,7 @@ typedef struct rk_reader_options {
   const char *const *dropped_timelines; /* names of timelines that rows are yielded without; not log_time */
   size_t dropped_timeline_count;
   /* log_time becomes the wall clock of the host that logged the row, by the (monotonic, realtime) pairs in the seals,
-   * interpolated; a clock that stepped back stands still until it has caught up (SPEC "Time and order"). Writers
+   * interpolated; a clock that stepped back stands still until it has caught up (SPEC "Order"). Writers
    * without pairs stay as they are. */
   bool wall_clock;
   uint64_t max_memory; /* bytes; 0: 256 MiB; at least 16 MiB */

@@ -71,7 +71,13 @@ static void walk_row(const rk_row *row)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
   rk_reader *reader;
-  const rk_reader_options options = {.on_loss = on_loss, .context = &size};
+  static const char *const dropped[] = {"frame"};
+  const rk_reader_options options = {.on_loss = on_loss,
+                                     .context = &size,
+                                     .wall_clock = size % 4 == 1,
+                                     .timeline = size % 4 == 2 ? "frame" : NULL,
+                                     .dropped_timelines = dropped,
+                                     .dropped_timeline_count = size % 4 == 3 ? 1 : 0};
   require(rk_reader_open(&options, &reader, NULL) == RK_OK);
   rk_error error;
   rk_status status = rk_reader_add_memory(reader, "input", data, size, &error);
@@ -85,7 +91,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   int64_t key = INT64_MIN;
   uint64_t rows = 0;
   while ((status = rk_reader_next(reader, &row)) == RK_OK) {
-    require(row->key_ns >= key);
+    require(options.timeline || row->key_ns >= key); /* there static rows come first */
     key = row->key_ns;
     walk_row(row);
     rows++;
@@ -98,7 +104,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   return 0;
 }
 
-/* For driver.c: a sealed recording of two writers, an unsealed one, both together, a merged chunk. */
+/* For driver.c: a sealed recording of two writers, an unsealed one, both together, a merged chunk, unsealed ones with a
+ * footer, clocks. */
 size_t rk_fuzz_seed(unsigned index, uint8_t *buffer, size_t capacity)
 {
   static const int64_t keys[] = {10, 20, 15};
@@ -129,6 +136,41 @@ size_t rk_fuzz_seed(unsigned index, uint8_t *buffer, size_t capacity)
         &out,
         &(test_chunk){
             .entity = "/a", .tag = 1, .row_count = 3, .keys = keys, .tags = tags, .numbers = numbers, .merged = true});
+  }
+  if (index == 4) { /* chunks without seals, which the footer tells of */
+    rk_manifest *manifest = rk_manifest_new(RK_STORE_RECORDING, "app", "rec");
+    test_begin(&out, NULL, NULL, true);
+    test_add_chunk(&out, &(test_chunk){.entity = "/a",
+                                       .tag = 1,
+                                       .row_count = 3,
+                                       .keys = keys,
+                                       .frames = keys,
+                                       .plain = true,
+                                       .unsealed = true,
+                                       .manifest = manifest});
+    test_add_chunk(&out, &(test_chunk){.entity = "/b",
+                                       .tag = 2,
+                                       .row_count = 2,
+                                       .keys = keys,
+                                       .plain = true,
+                                       .unsealed = true,
+                                       .manifest = manifest});
+    (void)rk_footer_encode(&out, &manifest, 1, out.size);
+    rk_manifest_free(manifest);
+  }
+  if (index == 5) { /* with clocks */
+    test_begin(&out, NULL, NULL, false);
+    test_add_writer(&out, NULL, NULL, 1);
+    for (uint32_t i = 0; i < 3; i++) {
+      test_add_chunk(&out, &(test_chunk){.entity = "/a",
+                                         .tag = 1,
+                                         .number = i,
+                                         .first_row = i,
+                                         .row_count = 1,
+                                         .keys = &keys[i],
+                                         .monotonic = keys[i],
+                                         .realtime = 100 + (int64_t)i});
+    }
   }
   const size_t size = out.size <= capacity ? out.size : 0;
   if (size > 0) {
