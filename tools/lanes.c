@@ -242,6 +242,8 @@ static void fill(lanes *l, lane *one, const info_span **spans, size_t count)
     one->most = one->bins[bin] > one->most ? one->bins[bin] : one->most;
     one->marks[bin] = spool[bin] * 2 > one->bins[bin] ? LANE_SPOOL : 0;
   }
+  const rk_writer_info *writer = one->kind == LANE_WRITER ? l->info->writers[one->number].writer : NULL;
+  one->dropped_rows = writer == NULL ? 0 : writer->dropped_rows;
   qsort(spans, timed, sizeof *spans, compare_begin);
   if (timed > 0 && (one->kind == LANE_WRITER || one->kind == LANE_ENTITY))
     find_gaps(one, spans, timed);

@@ -6,7 +6,7 @@
 #include "when.h"
 #include "who.h"
 
-enum { LANE_GAP = 1, LANE_SPOOL = 2, LANE_MISSING = 4 }; /* marks of a bin, the strongest last */
+enum { LANE_GAP = 1, LANE_SPOOL = 2, LANE_MISSING = 4, LANE_DROPPED = 8 }; /* marks of a bin; the last of a lane */
 
 /* A stretch of time: nothing came for far longer than usual, or chunks are missing. */
 typedef struct lane_event {
@@ -31,7 +31,7 @@ typedef struct lane {
   double most; /* rows in the fullest bin */
   lane_event *gaps, *missing;
   size_t gap_count, missing_count;
-  uint64_t missing_chunks;
+  uint64_t missing_chunks, dropped_rows;
 } lane;
 
 typedef struct lanes {

@@ -242,9 +242,7 @@ static void draw_lane(picture *p, const lane *one, const char *class)
     tip_of(p, one, bin, bin + BINS_A_TIP < l->bin_count ? bin + BINS_A_TIP : l->bin_count);
   for (size_t bin = 0; bin < l->bin_count; bin++)
     p->seen |= one->marks[bin];
-  uint64_t dropped = one->kind == LANE_WRITER && p->info->writers[one->number].writer != NULL
-                         ? p->info->writers[one->number].writer->dropped_rows
-                         : 0;
+  uint64_t dropped = one->dropped_rows;
   if (dropped + one->missing_chunks > 0) {
     open_text(p, "warn end", LEFT + BINS * BIN_WIDTH - 4, p->y + 11);
     if (dropped > 0)

@@ -99,7 +99,13 @@ static void draw_lane(drawing *d, out *o, const lane *one)
                     : one->kind == LANE_ENTITY ? "1;36"
                                                : "2";
   put_cell(d, own, d->label_width, false);
-  line_text(l, "  ");
+  if (one->dropped_rows > 0) {
+    line_styled(l, "1;31", d->style->ascii ? "!" : "▼");
+    line_text(l, " ");
+    d->seen |= LANE_DROPPED;
+  } else {
+    line_text(l, "  ");
+  }
   out_uint(&l->scratch, one->rows);
   put_cell(d, NULL, d->rows_width, true);
   if (d->rate_width > 0) {
@@ -174,7 +180,8 @@ static void draw_legend(drawing *d, out *o)
     const char *symbol, *plain, *style, *text;
   } marks[] = {{LANE_GAP, "╌", "_", "2", "nothing for far longer than usual"},
                {LANE_SPOOL, "◆", "S", "1;33", "left in the spool by a writer that died"},
-               {LANE_MISSING, "✗", "X", "1;31", "chunks missing, by their numbers"}};
+               {LANE_MISSING, "✗", "X", "1;31", "chunks missing, by their numbers"},
+               {LANE_DROPPED, "▼", "!", "1;31", "rows dropped, as its ring was full"}};
   line *l = &d->line;
   line_clear(l);
   line_text(l, "  ");
