@@ -32,6 +32,8 @@ foreach(kind LIBDIR INCLUDEDIR)
     set(rrdkit_pc_${kind} "\${prefix}/${CMAKE_INSTALL_${kind}}")
   endif()
 endforeach()
+# Not as a requirement: a static link would then need everything that libarchive itself could be linked with.
+string(REPLACE ";" " " rrdkit_pc_libarchive "${LIBARCHIVE_LDFLAGS}")
 configure_file(cmake/rrdkit.pc.in rrdkit.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/rrdkit.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(FILES LICENSE-MIT LICENSE-APACHE TYPE DOC)
