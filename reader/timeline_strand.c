@@ -263,8 +263,11 @@ static bool next_number(const rk_strand *strand, uint64_t *inc)
 static rk_status open_return(rk_reader *reader, rk_strand *strand)
 {
   const rk_return back = pop_return(strand);
-  return back.run ? open_run(reader, strand, back.run)
-                  : rk_strand_open_entry(reader, strand, back.entry, back.position);
+  const bool fresh = reader->timeline->fresh; /* what comes back is not opened for the first time */
+  const rk_status status = back.run ? open_run(reader, strand, back.run)
+                                    : rk_strand_open_entry(reader, strand, back.entry, back.position);
+  reader->timeline->fresh = fresh;
+  return status;
 }
 
 /* Chunks that were never opened go before what comes back, so that they are gone through once, however little memory
