@@ -135,7 +135,7 @@ RK_API rk_status rk_reader_add(rk_reader *reader, const char *path, const rk_inp
 RK_API rk_status rk_reader_add_memory(rk_reader *reader, const char *name, const void *data, size_t size,
                                       rk_error *error);
 
-/* Replaces the reader's filters (entities, writers, timeline, since, until) by those of `options`, whose other members
+/* Replaces the reader's filters (entities, excluded, writers, timeline, since, until) by those of `options`, whose other members
  * are ignored, and starts rk_reader_next_chunk anew: for filters that depend on what the inputs hold (a writer's thread
  * name, a time relative to the beginning). After the inputs were added and before the first rk_reader_next. Strings and
  * arrays are copied. RK_ERR_MISUSE when too late, RK_ERR_NO_MEMORY. */
