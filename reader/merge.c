@@ -42,8 +42,7 @@ uint64_t rk_merge_limit(const rk_merge_options *options, uint64_t entity_count)
   return limit;
 }
 
-/* Distinct stores' entities of which rows may come; what merged inputs were counted to have where all of them come. */
-static uint32_t count_entities(rk_reader *reader)
+uint32_t rk_merge_count_entities(rk_reader *reader)
 {
   const size_t count = reader->entries.count;
   uint8_t *seen = calloc(reader->places.count + 1, 1);
@@ -200,7 +199,7 @@ static rk_status open_merge(rk_merge *m, int fd, rk_error *error)
   }
   m->compression = o->compression;
   m->passing = !o->recode && !reader->wall_clock && reader->dropped_timeline_count == 0;
-  const uint32_t entity_count = count_entities(reader);
+  const uint32_t entity_count = rk_merge_count_entities(reader);
   m->limits = (rk_merge_limits){.rows = o->chunk_rows, .size = rk_merge_limit(o, entity_count)};
   return rk_merge_file_open(&m->file, fd, o->zstd ? o->zstd_level : 0, m->pool, entity_count, reader, error);
 }

@@ -251,16 +251,18 @@ static uint32_t row_at(const rk_open_chunk *open, uint32_t position)
   return open->order != NULL ? open->order[position] : position;
 }
 
-/* By the index: large enough, not too large, and nothing of it is changed. */
+bool rk_merge_is_large(const rk_merge_options *o, const rk_entry *entry)
+{
+  const bool large = entry->row_count >= o->chunk_rows / 4 || entry->uncompressed_size >= o->chunk_size / 4;
+  return large && entry->row_count <= o->chunk_rows &&
+         (entry->row_count == 1 || entry->uncompressed_size <= 2 * o->chunk_size);
+}
+
+/* By the index: an original of the right size, of which nothing is changed. */
 static bool may_pass(const rk_merge *m, const rk_entry *entry)
 {
-  const rk_merge_options *o = &m->options;
-  if (!m->passing || !entry->sealed || !entry->numbered || entry->writer == 0 || entry->contested ||
-      entry->input->shift_ns != 0 || entry->row_count > o->chunk_rows) {
-    return false;
-  }
-  const bool large = entry->row_count >= o->chunk_rows / 4 || entry->uncompressed_size >= o->chunk_size / 4;
-  return large && (entry->row_count == 1 || entry->uncompressed_size <= 2 * o->chunk_size);
+  return m->passing && entry->sealed && entry->numbered && entry->writer != 0 && !entry->contested &&
+         entry->input->shift_ns == 0 && rk_merge_is_large(&m->options, entry);
 }
 
 /* Its seal and messages speak of the store that its rows are given. */

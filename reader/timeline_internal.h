@@ -179,6 +179,8 @@ bool rk_row_passes(const rk_reader *reader, const rk_cursor *c, bool of_writer, 
 rk_status rk_timeline_close_strand(const rk_reader *reader, rk_timeline_state *t, rk_strand *strand);
 
 /* timeline_make.c */
+/* Bytes that may be open at a time: max_memory without the index and what merging gathers, but at least a quarter. */
+uint64_t rk_timeline_budget(const rk_reader *reader);
 /* `offers`: chunks may be taken whole. RK_END: on_progress stopped it. */
 rk_status rk_timeline_make(rk_reader *reader, bool offers);
 /* Gives an entry to its writer's strand, or to those that wait. */

@@ -177,8 +177,7 @@ static rk_status add_strands(const rk_reader *reader, rk_timeline_state *t, size
   return status;
 }
 
-/* What may be open at a time: max_memory without the index and what merging gathers, but at least a quarter of it. */
-static uint64_t open_budget(const rk_reader *reader)
+uint64_t rk_timeline_budget(const rk_reader *reader)
 {
   const uint64_t total = reader->max_memory ? reader->max_memory : DEFAULT_MAX_MEMORY;
   const uint64_t other = GATHERING_SIZE + reader->entries.count * (sizeof(rk_entry) + sizeof(rk_waiting));
@@ -230,7 +229,7 @@ rk_status rk_timeline_make(rk_reader *reader, bool offers)
   status = t ? RK_OK : RK_ERR_NO_MEMORY;
   if (t) {
     t->offers = offers;
-    t->budget = open_budget(reader);
+    t->budget = rk_timeline_budget(reader);
     status = offers ? rk_timeline_mark_offers(reader) : RK_OK;
   }
   reader->timeline = t;
