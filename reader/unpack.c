@@ -238,15 +238,23 @@ rk_status rk_layer_next(rk_layer *stream, const uint8_t **block, size_t *size)
 
 void rk_layer_close(rk_layer *stream)
 {
-  if (stream->below) { /* else the archive is somebody else's */
+  rk_layer *below = stream->below;
+  if (below) { /* else the archive is somebody else's */
     (void)archive_read_free(stream->archive);
-    rk_layer_close(stream->below);
-    free(stream->below);
   }
   free(stream->buffer);
   stream->below = NULL;
   stream->buffer = NULL;
   stream->archive = NULL;
+  while (below) {
+    rk_layer *next = below->below;
+    if (next) {
+      (void)archive_read_free(below->archive);
+    }
+    free(below->buffer);
+    free(below);
+    below = next;
+  }
 }
 
 static bool write_all(int fd, const uint8_t *data, size_t size)
@@ -380,7 +388,8 @@ rk_status rk_layer_decompress(rk_layer *stream, rk_layer *below, int filter)
     free(moved);
     rk_layer_close(below);
     rk_layer_of_entry(stream, unpack, NULL, depth);
-    return rk_fail(&unpack->error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to unpack");
+    (void)rk_fail(&unpack->error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to unpack");
+    return RK_ERR_NO_MEMORY;
   }
   *moved = *below;
   rk_layer_of_entry(stream, unpack, archive, depth);

@@ -122,7 +122,9 @@ RK_API rk_status rk_reader_open(const rk_reader_options *options, rk_reader **re
  * A recording may be "run.rrd.zst" as rrdkit writes it, or compressed as a whole (zstd, gzip, xz, lz4, bzip2, ...). A
  * tar, zip, 7z or cpio archive, itself compressed or not, stands for all recordings in it with the spools beside them;
  * "ARCHIVE:PATTERN" for the members whose path in the archive matches the glob PATTERN (`*` within a part of the path,
- * `**` across parts). Members are unpacked to temporary files without names, never to paths of the archive's choosing.
+ * `**` across parts), also of standard input ("-:PATTERN"). Links, encrypted members and what is no recording are left
+ * out; a member that is named like a recording and cannot be read is a loss. Members are unpacked to temporary files
+ * without names, never to paths of the archive's choosing.
  *
  * Rows that writers left in their spools when they died belong to a regular file as if they had been appended, each
  * once: spools are looked for in "<path>.spool" and in the spool directory of the options or the environment, and are
