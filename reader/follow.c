@@ -45,6 +45,7 @@ typedef struct followed {
   int file_watch, parent_watch, spool_watches[2];
   bool list[2];
   rk_ring_look look;
+  size_t judged;   /* entries of the index that were looked at */
   rk_list samples; /* sample */
   int64_t max_key_ns;
   int64_t unseen_at; /* when a chunk came of a writer whose ring was not seen; INT64_MIN: never */
@@ -143,7 +144,7 @@ static rk_status note_entries(rk_reader *reader, rk_follow *f)
     if (!rk_positions_chunk(&f->now, reader, entry, &known)) {
       return RK_ERR_NO_MEMORY;
     }
-    if (!f->begun) {
+    if (!reader->follow) {
       continue;
     }
     if (known && reader->timeline && !entry->lost &&
@@ -167,13 +168,13 @@ static rk_status note_entries(rk_reader *reader, rk_follow *f)
   return RK_OK;
 }
 
-/* ---- Inputs ---- */
-
-static bool is_locked(const rk_input *input)
+rk_status rk_follow_note(rk_reader *reader)
 {
-  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-  return fcntl(rk_source_descriptor(&input->source), F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+  rk_follow *f = get(reader);
+  return f ? note_entries(reader, f) : RK_ERR_NO_MEMORY;
 }
+
+/* ---- Inputs ---- */
 
 /* Whether the input's name leads to the file that it was read from. */
 static bool is_in_place(const rk_input *input, const struct stat *file)
@@ -253,12 +254,12 @@ static bool is_unseen(rk_reader *reader, const followed *fo, const rk_entry *ent
          kill((pid_t)writer->info.pid, 0) == 0 || errno != ESRCH;
 }
 
-/* New entries of the input from `from` on. */
-static void judge_new(rk_reader *reader, followed *fo, size_t from, int64_t now, bool first)
+/* Entries that are new to the input. `first`: they were there when following began. */
+static void judge_new(rk_reader *reader, followed *fo, int64_t now, bool first)
 {
   uint32_t last = 0;
-  for (size_t i = from; i < reader->entries.count; i++) {
-    const rk_entry *entry = rk_entry_at(reader, i);
+  for (; fo->judged < reader->entries.count; fo->judged++) {
+    const rk_entry *entry = rk_entry_at(reader, fo->judged);
     if (entry->input != fo->input || entry->row_count == 0) {
       continue;
     }
@@ -403,17 +404,16 @@ static rk_status refresh_input(rk_reader *reader, rk_follow *f, followed *fo, in
     return RK_OK;
   }
   rk_status status = look(reader, f, fo, now);
-  fo->locked = is_locked(fo->input);
+  fo->locked = rk_source_locked(&fo->input->source);
   rk_orphans orphans = {0};
   status = status ? status : read_dead(reader, fo, &orphans, now);
-  const size_t before = reader->entries.count;
   if (status == RK_OK) {
     status = rk_index_grow(reader, fo->input, error);
     if (status) {
       rk_orphans_free(&orphans);
       return status;
     }
-    judge_new(reader, fo, before, now, false);
+    judge_new(reader, fo, now, false);
     status = rk_orphans_add(reader, fo->input, 0, &orphans, error);
   }
   rk_orphans_free(&orphans);
@@ -489,18 +489,14 @@ rk_status rk_follow_begin(rk_reader *reader, rk_error *error)
   const int64_t now = clock_ns(CLOCK_MONOTONIC);
   rk_input **inputs = reader->inputs.items;
   const size_t count = reader->inputs.count;
-  f->noted = 0;
-  rk_positions chunks = f->now; /* anew, with ranges */
-  f->now = (rk_positions){.seed = reader->names.seed};
-  bool ok = rk_positions_copy(&f->now, &chunks);
-  rk_positions_free(&chunks);
+  bool ok = true;
   for (size_t i = 0; i < count && ok; i++) {
     if (inputs[i]->owned) {
       continue; /* rows of spools */
     }
     ok = add_input(reader, f, inputs[i], now) == RK_OK;
     if (ok) {
-      judge_new(reader, ((followed **)f->inputs.items)[f->inputs.count - 1], 0, now, true);
+      judge_new(reader, ((followed **)f->inputs.items)[f->inputs.count - 1], now, true);
     }
   }
   return ok ? refresh(reader, f, error) : rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to follow");

@@ -347,7 +347,7 @@ rk_status rk_positions_parse(rk_positions *positions, const char *text, rk_error
 {
   parser p = {.at = text, .ok = true};
   expect(&p, "{\"rrdkit_cursor\":");
-  if (p.ok && *p.at != '1') {
+  if (p.ok && *p.at >= '0' && *p.at <= '9' && *p.at != '1') {
     return rk_fail(error, RK_ERR_UNSUPPORTED, (uint64_t)(p.at - text), "a cursor of another version");
   }
   expect(&p, "1,\"last\":");

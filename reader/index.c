@@ -5,6 +5,7 @@
 
 #include "format/error.h"
 #include "reader/clocks.h"
+#include "reader/follow.h"
 #include "reader/footer_index.h"
 #include "reader/index.h"
 #include "reader/retime.h"
@@ -295,7 +296,9 @@ static bool take_tail(indexing *ix, uint64_t offset, uint64_t in_file, uint64_t 
 {
   rk_reader *reader = ix->reader;
   rk_input *input = ix->input;
-  if (input->live && (status == RK_ERR_TRUNCATED || reader->follow)) {
+  /* While following, a file that nobody ever locked may be a copy that grows. */
+  const bool copied = reader->follow && input->path && !input->was_locked;
+  if (copied || (input->live && (status == RK_ERR_TRUNCATED || reader->follow))) {
     input->pending_size = length;
     reader->stats.pending_size += length;
     return true;
@@ -375,6 +378,7 @@ static rk_status walk(indexing *ix, rk_scan *scan, rk_error *error)
   rk_source_advise(&input->source, false);
   if (status == RK_OK) {
     input->live = rk_source_live(&input->source);
+    input->was_locked = input->was_locked || rk_source_locked(&input->source);
     if (!take_losses(ix, scan) || !rk_index_attribute(reader, ix->first_entry, &ix->losses)) {
       status = rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
     }
@@ -481,7 +485,9 @@ rk_status rk_index_grow(rk_reader *reader, rk_input *input, rk_error *error)
   status = status ? status : rk_retime_settle(reader, error);
   for (size_t i = ix.first_entry; i < reader->entries.count; i++) {
     rk_index_widen(reader, rk_entry_at(reader, i));
-    status = status ? status : rk_timeline_add(reader, rk_entry_at(reader, i));
+  }
+  if (status == RK_OK && rk_follow_note(reader) != RK_OK) {
+    status = rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to read");
   }
   input->info.size = input->source.size;
   input->info.live = input->live;

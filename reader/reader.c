@@ -302,7 +302,7 @@ rk_status rk_reader_add_memory(rk_reader *reader, const char *name, const void *
 
 rk_status rk_reader_select(rk_reader *reader, const rk_reader_options *options)
 {
-  if (!reader || !options || reader->timeline || !rk_filters_sane(options)) {
+  if (!reader || !options || reader->timeline || !rk_filters_sane(options) || (reader->follow && options->timeline)) {
     return RK_ERR_MISUSE;
   }
   const rk_status status = rk_filters_set(reader, options);

@@ -16,6 +16,7 @@ typedef struct rk_input {
   rk_source source;
   uint64_t number;          /* in the order of adding */
   bool live;                /* somebody was writing it when it was scanned */
+  bool was_locked;          /* while following: somebody had it open to append */
   bool finished;            /* it ends with a stream footer */
   bool merged;              /* its SetStoreInfo frames say that a merge wrote it ... */
   uint32_t merged_entities; /* ... and how many entities that merge had */
@@ -246,8 +247,8 @@ rk_place *rk_index_place(rk_reader *reader, const rk_store *store, uint64_t reco
 /* Takes down what decoding told of a chunk's store and entity (interned). False: memory is short. */
 bool rk_index_name(rk_reader *reader, rk_entry *entry, const rk_store *store, const char *entity_path);
 rk_status rk_index_input(rk_reader *reader, rk_input *input, rk_error *error);
-/* Following: indexes what an input has grown by since it was indexed last; the caller hands new chunks to the timeline
- * (rk_timeline_add). A record that is not whole yet is left for the next time; once nobody has the input open to append
+/* Following: indexes what an input has grown by since it was indexed last; new chunks join the timeline
+ * (rk_follow_note). A record that is not whole yet is left for the next time; once nobody has the input open to append
  * it is a loss. A file that was cut short or replaced is told as a loss, whose chunks count as lost. Nothing happens to
  * inputs that cannot grow. RK_ERR_IO, RK_ERR_NO_MEMORY. */
 rk_status rk_index_grow(rk_reader *reader, rk_input *input, rk_error *error);

@@ -83,6 +83,13 @@ void rk_source_close(rk_source *source)
   *source = (rk_source){.fd = -1};
 }
 
+bool rk_source_locked(const rk_source *source)
+{
+  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+  const int fd = rk_source_descriptor(source);
+  return fd >= 0 && fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+}
+
 bool rk_source_live(const rk_source *source)
 {
   if (source->zst) {
@@ -92,9 +99,7 @@ bool rk_source_live(const rk_source *source)
   if (source->fd < 0 || fstat(source->fd, &info) != 0 || !S_ISREG(info.st_mode)) {
     return false;
   }
-  struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-  return (uint64_t)info.st_size != source->size ||
-         (fcntl(source->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK);
+  return (uint64_t)info.st_size != source->size || rk_source_locked(source);
 }
 
 rk_status rk_source_refresh(rk_source *source)

@@ -39,6 +39,7 @@ void rk_source_close(rk_source *source);
 /* Whether somebody writes it: holds a lock on it as participants of a shared recording do (SPEC "Participants"), or has
  * changed its size since it was opened. */
 bool rk_source_live(const rk_source *source);
+bool rk_source_locked(const rk_source *source); /* holds a lock, that is */
 
 /* Takes the file's size anew; what was lent or kept of it before counts no longer. RK_ERR_IO. */
 rk_status rk_source_refresh(rk_source *source);
