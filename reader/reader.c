@@ -635,6 +635,17 @@ const rk_writer_info *const *rk_reader_writers(const rk_reader *reader, size_t *
   return r->sorted_writers;
 }
 
+bool rk_reader_live(const rk_reader *reader)
+{
+  rk_input *const *inputs = reader->inputs.items;
+  for (size_t i = 0; i < reader->inputs.count; i++) {
+    if (rk_source_live(&inputs[i]->source)) {
+      return true;
+    }
+  }
+  return false;
+}
+
 const rk_input_info *const *rk_reader_inputs(const rk_reader *reader, size_t *count)
 {
   *count = reader->input_list.count;

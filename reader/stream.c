@@ -28,6 +28,8 @@ struct rk_stream {
   rk_arena arena; /* of the batch's frames */
   rk_stream_frame *frames;
   size_t frame_count, frame_capacity;
+  int64_t *keys; /* of the batch's rows */
+  size_t key_capacity;
 };
 
 rk_status rk_stream_open(rk_reader *reader, const rk_stream_options *options, rk_stream **stream, rk_error *error)
@@ -63,6 +65,7 @@ void rk_stream_free(rk_stream *stream)
   free(stream->chunks);
   free(stream->used);
   free(stream->frames);
+  free(stream->keys);
   rk_arena_free(&stream->arena);
   rk_numbering_free(&stream->places);
   rk_buffer_free(&stream->key);
@@ -260,6 +263,7 @@ static void hand_over(const rk_stream *stream, rk_stream_batch *batch)
   batch->next_ns = stream->has_row ? stream->row.key_ns : INT64_MAX;
   batch->frame_count = stream->frame_count;
   batch->frames = stream->frames;
+  batch->keys = stream->keys;
 }
 
 static void start_batch(rk_stream *stream, rk_stream_batch *batch)
@@ -316,10 +320,13 @@ rk_status rk_stream_next(rk_stream *stream, int64_t until_ns, size_t max_size, r
   rk_status status;
   while ((status = peek_row(stream)) == RK_OK && stream->row.key_ns < until_ns && size < max_size) {
     const int64_t key = stream->row.key_ns;
-    status = take_row(stream, &size);
+    status = rk_array_grow((void **)&stream->keys, &stream->key_capacity, (size_t)batch->rows + 1, sizeof *stream->keys)
+                 ? take_row(stream, &size)
+                 : RK_ERR_NO_MEMORY;
     if (status != RK_OK) {
       return failed(stream, status);
     }
+    stream->keys[batch->rows] = key;
     batch->first_ns = batch->rows == 0 ? key : batch->first_ns;
     batch->last_ns = key;
     batch->rows++;

@@ -93,6 +93,10 @@ static void stream_all(const rk_buffer *input, const rk_stream_options *options,
     }
     assert_true(batch.first_ns >= last && batch.last_ns >= batch.first_ns && batch.last_ns < until);
     assert_true(batch.next_ns >= batch.last_ns);
+    assert_true(batch.keys[0] == batch.first_ns && batch.keys[batch.rows - 1] == batch.last_ns);
+    for (uint64_t i = 1; i < batch.rows; i++) {
+      assert_true(batch.keys[i] >= batch.keys[i - 1]);
+    }
     last = batch.last_ns;
     rows += batch.rows;
     append(&all, &batch);

@@ -152,18 +152,10 @@ player_state player_now(player *p)
 /* Mutex held. */
 static void step(player *p, int64_t direction, int64_t now)
 {
-  track_batch batch;
-  int64_t next, position = clock_position(&p->clock, now);
+  int64_t key, position = clock_position(&p->clock, now);
   clock_pause(&p->clock, now);
-  size_t number = next_batch(p, position, &next);
-  if (direction > 0 && next != INT64_MAX)
-    clock_seek(&p->clock, next, now);
-  else if (direction < 0) {
-    while (number > 0 && track_batch_at(p->track, number - 1, &batch) && batch.first >= position)
-      number--;
-    if (number > 0 && track_batch_at(p->track, number - 1, &batch))
-      clock_seek(&p->clock, batch.first, now);
-  }
+  if (track_neighbour(p->track, position, direction > 0, &key))
+    clock_seek(&p->clock, key, now);
 }
 
 void player_control(player *p, const control *c)

@@ -11,7 +11,8 @@
 #include "cli.h"
 #include "names.h"
 
-enum { BATCH_SIZE = 1 << 20, WAIT_NS = 200000000 };
+/* Without anybody who writes, so many looks in vain are the end: what dead writers left has been found by then. */
+enum { BATCH_SIZE = 1 << 20, WAIT_NS = 200000000, IDLE_ROUNDS = 3 };
 #define FORGET_SIZE ((uint64_t)32 << 20)
 
 /* A chunk that track_latest may want. */
@@ -31,6 +32,7 @@ struct track {
   rk_stream *stream;
   track_options options;
   int fd;
+  int idle; /* rounds of waiting in which nobody wrote */
   pthread_t thread;
   pthread_mutex_t mutex; /* all below */
   pthread_cond_t wanted; /* `want` or `stop` changed */
@@ -128,10 +130,11 @@ static bool take(track *t, const rk_stream_batch *batch, bool begin)
     cli_error(NULL, "a row of more than 4 GiB cannot be replayed");
     return false;
   }
-  if (!append(t, batch->data, batch->size, offset))
+  size_t keys = begin ? 0 : (size_t)batch->rows * sizeof *batch->keys;
+  if (!append(t, batch->data, batch->size, offset) || !append(t, batch->keys, keys, offset + batch->size))
     return false;
   pthread_mutex_lock(&t->mutex);
-  t->state.size += batch->size;
+  t->state.size += batch->size + keys;
   t->state.rows += batch->rows;
   t->state.waiting = false;
   if (begin) {
@@ -183,10 +186,11 @@ static bool wait_until_wanted(track *t, int64_t position)
   return go;
 }
 
-/* The reader is at the end of what is certain. False: it is the end. */
+/* The reader is at the end of what is certain. False: it is the end, or nobody writes any more. */
 static bool wait_for_growth(track *t)
 {
   rk_error error = {.offset = RK_NO_OFFSET};
+  bool live = rk_reader_live(t->reader); /* before the last look */
   pthread_mutex_lock(&t->mutex);
   bool news = !t->state.waiting;
   t->state.waiting = true;
@@ -194,8 +198,9 @@ static bool wait_for_growth(track *t)
   if (news)
     changed(t);
   rk_status status = rk_reader_wait(t->reader, WAIT_NS, &error);
+  t->idle = live || status != RK_OK ? 0 : t->idle + 1;
   if (status == RK_OK)
-    return true;
+    return t->idle < IDLE_ROUNDS;
   if (status != RK_END)
     cli_error_record(NULL, &error);
   return false;
@@ -233,6 +238,7 @@ static void *run(void *argument)
         report(t);
       break;
     }
+    t->idle = 0;
     if (batch.rows > 0) {
       go = take(t, &batch, false);
       failed = !go;
@@ -361,6 +367,35 @@ size_t track_find(track *t, int64_t position)
   }
   pthread_mutex_unlock(&t->mutex);
   return low;
+}
+
+bool track_neighbour(track *t, int64_t position, bool forward, int64_t *key)
+{
+  track_batch batch;
+  size_t number = track_find(t, position);
+  bool found = false;
+  while (!found && track_batch_at(t, number, &batch)) {
+    if (!forward && batch.first >= position) {
+      if (number-- == 0)
+        return false;
+      continue;
+    }
+    int64_t *keys = cli_realloc(NULL, batch.rows, sizeof *keys);
+    if (!track_read(t, batch.offset + batch.size, keys, batch.rows * sizeof *keys)) {
+      free(keys);
+      return false;
+    }
+    for (size_t i = 0; i < batch.rows && !found; i++) {
+      *key = keys[forward ? i : batch.rows - 1 - i];
+      found = forward ? *key > position : *key < position;
+    }
+    free(keys);
+    number++;
+  }
+  if (found || forward || number == 0 || !track_batch_at(t, number - 1, &batch) || batch.last >= position)
+    return found;
+  *key = batch.last; /* behind all */
+  return true;
 }
 
 bool track_read(track *t, uint64_t offset, void *data, size_t size)

@@ -26,7 +26,7 @@ typedef struct track_options {
 
 typedef struct track_batch {
   int64_t first, last; /* order keys */
-  uint64_t offset;
+  uint64_t offset;     /* of its frames; its rows' keys follow them, i64 each */
   uint32_t size;
   uint32_t rows;
 } track_batch;
@@ -54,6 +54,9 @@ track_state track_now(track *t);
 bool track_batch_at(track *t, size_t number, track_batch *batch);
 /* The first batch whose last key is not below `position`; the count of batches when none is. */
 size_t track_find(track *t, int64_t position);
+/* The key of the first row behind `position`, or (forward false) of the last before it, as far as is known. False:
+ * there is none. */
+bool track_neighbour(track *t, int64_t position, bool forward, int64_t *key);
 /* Bytes [offset, offset + size) that are in the file. False: the file cannot be read; errno. */
 bool track_read(track *t, uint64_t offset, void *data, size_t size);
 /* Nobody reads what lies below `offset` again. */

@@ -137,10 +137,10 @@ RK_API rk_status rk_reader_add(rk_reader *reader, const char *path, const rk_inp
 RK_API rk_status rk_reader_add_memory(rk_reader *reader, const char *name, const void *data, size_t size,
                                       rk_error *error);
 
-/* Replaces the reader's filters (entities, excluded, writers, timeline, since, until) by those of `options`, whose other members
- * are ignored, and starts rk_reader_next_chunk anew: for filters that depend on what the inputs hold (a writer's thread
- * name, a time relative to the beginning). After the inputs were added and before the first rk_reader_next. Strings and
- * arrays are copied. RK_ERR_MISUSE when too late, RK_ERR_NO_MEMORY. */
+/* Replaces the reader's filters (entities, excluded, writers, timeline, since, until) by those of `options`, whose
+ * other members are ignored, and starts rk_reader_next_chunk anew: for filters that depend on what the inputs hold (a
+ * writer's thread name, a time relative to the beginning). After the inputs were added and before the first
+ * rk_reader_next. Strings and arrays are copied. RK_ERR_MISUSE when too late, RK_ERR_NO_MEMORY. */
 RK_API rk_status rk_reader_select(rk_reader *reader, const rk_reader_options *options);
 
 /* One timeline's value in a row. */
@@ -194,6 +194,10 @@ RK_API rk_status rk_reader_next(rk_reader *reader, const rk_row **row);
  * RK_END: no input can grow any more (finished, and nobody has it open). RK_ERR_MISUSE: not opened to follow.
  * RK_ERR_IO, RK_ERR_NO_MEMORY. */
 RK_API rk_status rk_reader_wait(rk_reader *reader, int64_t timeout_ns, rk_error *error);
+
+/* Whether somebody has an input open to append, or it has grown beyond what was taken in: asked of the system now. Any
+ * reader. */
+RK_API bool rk_reader_live(const rk_reader *reader);
 
 /* Where the reading stands, as text of the caller's (free with free()): one line of JSON with the last row's key and
  * id and, per writer, its next row number and the chunks known of it. NULL: no memory. */
@@ -438,7 +442,8 @@ typedef struct rk_stream_batch {
   const void *data;
   size_t size;
   uint64_t rows;
-  int64_t first_ns, last_ns; /* order keys of its first and last row; 0, 0 where it has no rows */
+  const int64_t *keys;       /* order key of each row, ascending */
+  int64_t first_ns, last_ns; /* of the first and the last row; 0, 0 where it has no rows */
   int64_t next_ns;           /* order key of the row that is due next; INT64_MAX: none, or not known yet */
   size_t frame_count;        /* chunks; other messages are not among them */
   const rk_stream_frame *frames;
