@@ -38,6 +38,11 @@ rm -f "$directory"/*.rrd*
 # The writers of small records, to many units.
 "$bin/log_stress" "$directory/small.rrd.zst" 4 4 20000 16 64
 
+# What is told of a shared recording holds for it: the unit tests of healing, adopting, leaving and finishing.
+for test in test_heal test_adopt test_participants test_writer_threads test_full; do
+  RK_TEST_NAME=run.rrd.zst "$RK_BUILD_DIR/tests/$test" >"$directory/log" 2>&1 || { cat "$directory/log"; die "$test"; }
+done
+
 seed=$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 echo "seeds 1 and $seed"
 "$bin/log_damage" "$directory/fixed.rrd.zst" 150 1

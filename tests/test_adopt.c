@@ -395,10 +395,13 @@ static void check_frames(const char *path)
   snprintf(file.path, sizeof file.path, "%s", path);
   FILE *stream = fopen(path, "rb");
   assert_non_null(stream);
-  static uint8_t bytes[1 << 22];
-  const size_t size = fread(bytes, 1, sizeof bytes, stream);
+  const size_t limit = 1 << 22;
+  uint8_t *bytes = malloc(limit);
+  assert_non_null(bytes);
+  size_t size = fread(bytes, 1, limit, stream);
   fclose(stream);
-  assert_true(size < sizeof bytes);
+  assert_true(size < limit);
+  bytes = appended_plain(bytes, &size);
   for (size_t at = RK_STREAM_HEADER_SIZE; at < size;) {
     rk_frame_header header;
     assert_true(size - at >= RK_FRAME_HEADER_SIZE && rk_frame_header_decode(bytes + at, &header));
@@ -406,6 +409,7 @@ static void check_frames(const char *path)
     assert_true(rk_seal_verify(bytes + at, RK_FRAME_HEADER_SIZE + (size_t)header.size));
     at += RK_FRAME_HEADER_SIZE + (size_t)header.size;
   }
+  free(bytes);
 }
 
 /* A recording and one orphaned ring with ten rows. */
@@ -421,7 +425,7 @@ static void make_spool(const scene *s, spool_file *recording, spool_file *defini
     kill(getpid(), SIGKILL);
   }
   expect_killed(child);
-  *recording = take_file(s->directory, ".rrd");
+  *recording = take_file(s->directory, strrchr(s->path, '.'));
   *definitions = take_file(s->spool, ".defs");
   *ring = take_file(s->spool, ".ring");
 }
@@ -530,7 +534,7 @@ static void test_intent_in_force(void **state)
     kill(getpid(), SIGKILL);
   }
   expect_killed(child);
-  spool_file recording = take_file(s->directory, ".rrd"), definitions = take_file(s->spool, ".defs"),
+  spool_file recording = take_file(s->directory, strrchr(s->path, '.')), definitions = take_file(s->spool, ".defs"),
              ring = take_file(s->spool, ".ring");
   rk_ring_header header;
   memcpy(&header, ring.bytes, sizeof header);

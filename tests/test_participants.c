@@ -150,9 +150,13 @@ static void test_second_stream(void **state)
 {
   const scene *s = *state;
   session(s->path, 0, 10);
-  uint8_t stream[200] = {0};
-  memcpy(stream, rk_stream_header_bytes, RK_STREAM_HEADER_SIZE);
-  append_bytes(s->path, stream, sizeof stream);
+  char other[128];
+  size_t stream_size;
+  snprintf(other, sizeof other, "%s/other%s", s->directory, strchr(s->path + strlen(s->directory), '.'));
+  rk_recording_free(open_at(other, &(rk_recording_options){.recording_id = "other"}));
+  uint8_t *stream = read_file(other, &stream_size);
+  append_bytes(s->path, stream, stream_size);
+  free(stream);
   const off_t size = size_of(s->path);
   rk_recording *recording;
   assert_int_equal(rk_recording_open(s->path, &named, &recording, NULL), RK_ERR_UNSUPPORTED);
@@ -165,7 +169,7 @@ static void test_second_stream(void **state)
 static size_t check_footer(const char *path, size_t chunks, uint64_t rows)
 {
   size_t size;
-  uint8_t *bytes = read_file(path, &size);
+  uint8_t *bytes = appended_plain(read_file(path, &size), &size);
   rk_stream_footer footer;
   assert_true(size > RK_STREAM_FOOTER_SIZE && rk_stream_footer_decode(bytes + size - RK_STREAM_FOOTER_SIZE, &footer));
   assert_int_equal(footer.payload_offset + footer.payload_size, size - RK_STREAM_FOOTER_SIZE);

@@ -271,7 +271,12 @@ static int move_away(rk_recording *recording, off_t start, off_t offset)
   const uint64_t cover = piece_at(recording, start, limit);
   const size_t size = (size_t)piece_at(recording, offset, limit);
   int failed = EAGAIN; /* covered by another meanwhile */
-  if (cover > (uint64_t)(offset - start) && rk_ends_sound(recording, start + (off_t)cover)) {
+  uint8_t block[RK_SEAL_SIZE];
+  uint64_t sealed_size;
+  /* What was torn may have been as long as the gap and the piece behind it: the seal there is then that piece's. */
+  if (cover > (uint64_t)(offset - start) &&
+      read_at(recording, block, sizeof block, start + (off_t)cover - RK_SEAL_SIZE) &&
+      is_seal(recording, block, &sealed_size) && sealed_size == cover) {
     failed = 0;
   } else if (size >= recording->framing->least) {
     rk_buffer copy = {0};
