@@ -30,7 +30,8 @@ typedef struct rk_seal {
   uint64_t recording_hash;                 /* rk_recording_hash */
   int64_t clock_monotonic, clock_realtime; /* pair read when the frame was made; 0, 0 unknown (merged) */
   uint64_t uncompressed_size;              /* of the Arrow payload */
-  uint32_t cut_rows, cut_size; /* of a chunk that a merge cut because it was full: the limits then; else 0, 0 */
+  uint32_t cut_rows, cut_size; /* of a chunk that a merge cut because it was full: the limits then; cut_size of a
+                                  SetStoreInfo of a merge: how many entities it had; else 0, 0 */
 } rk_seal;
 
 /* Layout, offsets within the 128 bytes, little-endian:

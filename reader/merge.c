@@ -200,6 +200,9 @@ static rk_status open_merge(rk_merge *m, int fd, rk_error *error)
   m->compression = o->compression;
   m->passing = !o->recode && !reader->wall_clock && reader->dropped_timeline_count == 0;
   const uint32_t entity_count = rk_merge_count_entities(reader);
+  if (entity_count == UINT32_MAX) {
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "out of memory while merging");
+  }
   m->limits = (rk_merge_limits){.rows = o->chunk_rows, .size = rk_merge_limit(o, entity_count)};
   return rk_merge_file_open(&m->file, fd, o->zstd ? o->zstd_level : 0, m->pool, entity_count, reader, error);
 }

@@ -263,7 +263,7 @@ rk_merge_options rk_merge_defaults(const rk_merge_options *options);
 /* Bytes of values at which chunks are cut: less than chunk_size where many entities gather at once. */
 uint64_t rk_merge_limit(const rk_merge_options *options, uint64_t entity_count);
 /* Distinct entities of stores of which rows may come; where nothing is filtered at least as many as a merge whose
- * output is an input had, so that merging it again cuts at the same rows. */
+ * output is an input had, so that merging it again cuts at the same rows. UINT32_MAX: memory is short. */
 uint32_t rk_merge_count_entities(rk_reader *reader);
 /* Whether an original chunk is large enough to pass as it is, and not too large. */
 bool rk_merge_is_large(const rk_merge_options *options, const rk_entry *entry);

@@ -205,7 +205,9 @@ static rk_status emit_all(rk_stream *stream)
     }
   }
   stream->used_count = 0;
-  qsort_r(stream->used, kept, sizeof *stream->used, compare_chunks, stream);
+  if (kept > 1) {
+    qsort_r(stream->used, kept, sizeof *stream->used, compare_chunks, stream);
+  }
   rk_status status = RK_OK;
   for (size_t i = 0; i < kept && status == RK_OK; i++) {
     rk_merge_chunk *chunk = stream->chunks[stream->used[i]];
