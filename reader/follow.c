@@ -11,6 +11,7 @@
 
 #include "format/error.h"
 #include "reader/follow_cursor.h"
+#include "reader/follow_doubts.h"
 #include "reader/follow_events.h"
 #include "reader/follow_rings.h"
 #include "reader/orphan.h"
@@ -63,7 +64,8 @@ struct rk_follow {
   rk_events events;
   rk_list inputs; /* followed * */
   rk_list held;   /* range */
-  bool fresh;     /* rows may have become certain since rk_reader_wait returned last */
+  rk_doubts doubts;
+  bool fresh; /* rows may have become certain since rk_reader_wait returned last */
   int64_t looked_at, call_pause_ns;
   int64_t limit_ns; /* INT64_MAX: none */
 };
@@ -113,6 +115,7 @@ void rk_follow_free(rk_follow *follow)
   }
   free(follow->inputs.items);
   free(follow->held.items);
+  free(follow->doubts.list.items);
   rk_events_close(&follow->events);
   rk_positions_free(&follow->now);
   rk_positions_free(&follow->past);
@@ -172,6 +175,13 @@ rk_status rk_follow_note(rk_reader *reader)
 {
   rk_follow *f = get(reader);
   return f ? note_entries(reader, f) : RK_ERR_NO_MEMORY;
+}
+
+bool rk_follow_doubt(rk_reader *reader, rk_input *input, const rk_pending_loss *loss)
+{
+  rk_follow *f = reader->follow_state;
+  return f && f->begun && !input->source.zst && rk_source_locked(&input->source) &&
+         rk_doubts_add(&f->doubts, input, loss, clock_ns(CLOCK_MONOTONIC));
 }
 
 /* ---- Inputs ---- */
@@ -421,6 +431,7 @@ static rk_status refresh_input(rk_reader *reader, rk_follow *f, followed *fo, in
     return rk_fail(error, status, RK_NO_OFFSET, "no memory to follow");
   }
   fo->ended = !fo->locked && !fo->look.has_dead && (fo->input->finished || !is_in_place(fo->input, &file));
+  rk_doubts_settle(&f->doubts, reader, fo->input, now, fo->ended);
   return RK_OK;
 }
 

@@ -385,7 +385,9 @@ static rk_status walk(indexing *ix, rk_scan *scan, rk_error *error)
   }
   const rk_pending_loss *losses = ix->losses.items;
   for (size_t i = 0; status == RK_OK && i < ix->losses.count; i++) {
-    lose(reader, input, losses[i].in_file, losses[i].length, losses[i].status, losses[i].reason, losses[i].writer);
+    if (!rk_follow_doubt(reader, input, &losses[i])) {
+      lose(reader, input, losses[i].in_file, losses[i].length, losses[i].status, losses[i].reason, losses[i].writer);
+    }
   }
   free(ix->losses.items);
   return status;

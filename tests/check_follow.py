@@ -116,8 +116,8 @@ def steady(directory):
     check(tailed != b"" and final.endswith(tailed), "after --tail: the end of the final order")
 
 
-def killed(directory):
-    path = os.path.join(directory, "run.rrd")
+def killed(directory, name="run.rrd"):
+    path = os.path.join(directory, name)
     follower = Follower(path, os.path.join(directory, "out"))
     writers = Writers(path, 6, 2000)
     time.sleep(0.5)
@@ -130,6 +130,10 @@ def killed(directory):
     Writers(path, 1, 1, 1, 100, "finish").wait()
     check(follower.wait() == 0 and follower.said() == b"", f"writers killed among others: nothing comes late ({follower.said()!r})")
     check(read(follower.output) == dump(path, "-F", "ndjson"), "and what they left is in its place, once")
+
+
+def compressed(directory):
+    killed(directory, "run.rrd.zst")
 
 
 def deserted(directory):
@@ -162,8 +166,10 @@ def resumed(directory):
     whole = b""
     while time.monotonic() < end:
         follower = Follower(path, killed_out, "--cursor-file", cursor)
+        before = size(stopped_out)
         stopped = Follower(path, stopped_out, "--cursor-file", cursor + "2")
         time.sleep(randomly.random() * 0.6)
+        wait_until(lambda: size(stopped_out) > before, "rows come")  # else it may not have begun
         follower.stop(signal.SIGKILL)
         check(stopped.stop(randomly.choice((signal.SIGTERM, signal.SIGINT))) == 0, "a follower that is stopped exits with 0")
         part = read(killed_out)
@@ -289,7 +295,7 @@ def resized(directory):
     writers.wait()
 
 
-for scenario in (steady, killed, deserted, resumed, frozen, formats, endings, resized):
+for scenario in (steady, killed, compressed, deserted, resumed, frozen, formats, endings, resized):
     if len(sys.argv) > 2 and scenario.__name__ not in sys.argv[2:]:
         continue
     print(f"-- {scenario.__name__}")

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -310,6 +311,54 @@ static void what_the_dead_leave_is_read_once(void **state)
   }
 }
 
+static void set_bytes(const scene *s, off_t at, const void *bytes, size_t size)
+{
+  const int fd = open(s->path, O_WRONLY);
+  assert_true(fd >= 0);
+  assert_int_equal(pwrite(fd, bytes, size, at), (ssize_t)size);
+  (void)close(fd);
+}
+
+/* A reader may look between the append that finds a torn record and its healing. */
+static void a_torn_record_that_is_healed_is_no_loss(void **state)
+{
+  const scene *s = *state;
+  for (int healed = 0; healed < 2; healed++) {
+    rk_recording *recording = open_recording(s);
+    log_row(recording, "before");
+    assert_int_equal(rk_recording_flush(recording), RK_OK);
+    rk_reader *reader = follow(s->path, LONG_NS);
+    seen rows = {0};
+    expect_rows(reader, &rows, 1);
+    uint8_t torn[1024];
+    memset(torn, 0x55, sizeof torn);
+    struct stat info;
+    assert_int_equal(stat(s->path, &info), 0);
+    set_bytes(s, info.st_size, torn, sizeof torn);
+    log_row(recording, "after");
+    assert_int_equal(rk_recording_flush(recording), RK_OK); /* heals */
+    uint8_t filler[1024];
+    const int fd = open(s->path, O_RDONLY);
+    assert_int_equal(pread(fd, filler, sizeof filler, info.st_size), (ssize_t)sizeof filler);
+    (void)close(fd);
+    assert_true(memcmp(torn, filler, sizeof torn) != 0);
+    set_bytes(s, info.st_size, torn, sizeof torn);
+    expect_rows(reader, &rows, 2);
+    rk_reader_stats stats;
+    rk_reader_get_stats(reader, &stats);
+    assert_int_equal(stats.loss_count, 0);
+    finish(recording); /* heals again */
+    if (!healed) {
+      set_bytes(s, info.st_size, torn, sizeof torn);
+    }
+    expect_end(reader, &rows);
+    rk_reader_get_stats(reader, &stats);
+    assert_int_equal(stats.loss_count, healed ? 0 : 1);
+    rk_reader_free(reader);
+    assert_int_equal(unlink(s->path), 0);
+  }
+}
+
 static void a_copy_that_grows_is_followed(void **state)
 {
   const scene *s = *state;
@@ -600,6 +649,7 @@ int main(void)
       cmocka_unit_test_setup_teardown(a_row_that_comes_too_late_is_yielded_and_counted, make_scene, remove_scene),
       cmocka_unit_test_setup_teardown(large_rows_and_new_threads_are_covered, make_scene, remove_scene),
       cmocka_unit_test_setup_teardown(what_the_dead_leave_is_read_once, make_scene, remove_scene),
+      cmocka_unit_test_setup_teardown(a_torn_record_that_is_healed_is_no_loss, make_scene, remove_scene),
       cmocka_unit_test_setup_teardown(a_copy_that_grows_is_followed, make_scene, remove_scene),
       cmocka_unit_test_setup_teardown(a_finished_recording_that_goes_on_is_followed, make_scene, remove_scene),
       cmocka_unit_test(resumes_at_every_row),
