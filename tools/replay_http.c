@@ -19,7 +19,7 @@
 
 #include "cli.h"
 #include "json.h"
-#include "replay_page.h"
+#include "embedded/replay_page.h"
 
 enum {
   CONNECTIONS_MAX = 512,

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "replay_package.h"
+#include "embedded/replay_package.h"
 
 #define VIEWER_NAME "web-viewer-0.33.0"
 
