@@ -29,7 +29,9 @@ rk_merge_options rk_merge_defaults(const rk_merge_options *options)
   o.chunk_size = o.chunk_size > CHUNK_SIZE_MAX ? CHUNK_SIZE_MAX : o.chunk_size;
   o.threads = o.threads == 0 ? core_count() : o.threads;
   o.zstd_level = o.zstd_level == 0 ? DEFAULT_LEVEL : o.zstd_level;
-  o.compression = o.zstd ? RK_COMPRESSION_NONE : o.compression;
+  o.compression = o.zstd                                    ? RK_COMPRESSION_NONE
+                  : o.compression == RK_COMPRESSION_DEFAULT ? RK_COMPRESSION_LZ4
+                                                            : o.compression;
   return o;
 }
 

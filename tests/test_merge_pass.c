@@ -167,7 +167,7 @@ static bool holds_frame(const rk_buffer *out, const rk_buffer *in, size_t offset
   return false;
 }
 
-static const rk_merge_options two_threads = {.compression = RK_COMPRESSION_LZ4, .threads = 2, .chunk_rows = 100};
+static const rk_merge_options two_threads = {.threads = 2, .chunk_rows = 100}; /* LZ4 is the default */
 
 /* ---- Tests ---- */
 

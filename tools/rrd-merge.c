@@ -262,12 +262,6 @@ static bool write_merged(job *j)
   rk_status status = rk_reader_merge(j->in.reader, j->output.fd, &r->merge, &j->done, &error);
   terminal_progress_end();
   if (status == RK_OK) {
-    rk_reader_stats stats;
-    struct stat s;
-    rk_reader_get_stats(j->in.reader, &stats);
-    j->done.rows = stats.rows_returned;
-    if (j->output.temporary != NULL && fstat(j->output.fd, &s) == 0)
-      j->done.bytes = (uint64_t)s.st_size;
     j->has_sum = r->report != NULL && j->output.temporary != NULL && merge_sum_file(j->output.fd, &j->sum);
     return output_commit(&j->output);
   }

@@ -373,8 +373,37 @@ def test_examples(directory):
     check_accepted(fused, count)
 
 
+def chunk_frames(path):
+    return [payload for kind, payload in rrdfile.frames(content(path)) if kind == rrdfile.ARROW_MSG]
+
+
+def test_passing(directory):
+    """Chunks of writers that are in the output as they were, beside others that were gathered: Rerun takes the file
+    as it takes one in which every chunk was made anew."""
+    path = os.path.join(directory, "threads.rrd")
+    run(os.path.join(BIN, "example-threads"), path)
+    recorded = rows(path)
+    limits = ["--chunk-rows=1000"]  # the static row is gathered, the others lie a thousand to a chunk
+    out = merge(os.path.join(directory, "passed.rrd"), path, options=limits)
+    frames = set(chunk_frames(path))
+    passed = [frame for frame in chunk_frames(out) if frame in frames]
+    assert 0 < len(passed) < len(chunk_frames(out)), f"{len(passed)} of {len(chunk_frames(out))} passed"
+    assert rows(out) == recorded
+    check_frames(out)
+    check_accepted(out, len(recorded))
+    check_same(out, merge(os.path.join(directory, "passed_again.rrd"), out, path, options=limits))
+    anew = merge(os.path.join(directory, "anew.rrd"), path, options=[*limits, "--recode"])
+    assert not frames.intersection(chunk_frames(anew))
+    check_footer_like_rerun(out, anew)
+    check_compares(directory, out, anew)
+    theirs = os.path.join(directory, "theirs.rrd")
+    run(RERUN, "rrd", "merge", "-o", theirs, out)
+    check_footer_like_rerun(out, theirs)
+    check_compares(directory, out, theirs)
+
+
 def main():
-    for test in (test_sdk_files, test_no_rows, test_dictionaries, test_examples):
+    for test in (test_sdk_files, test_no_rows, test_dictionaries, test_examples, test_passing):
         with tempfile.TemporaryDirectory() as directory:
             test(directory)
         print(f"{test.__name__}: ok")
