@@ -40,6 +40,14 @@ bool rk_buffer_reserve(rk_buffer *buffer, size_t more)
   return true;
 }
 
+bool rk_buffer_reserve_exactly(rk_buffer *buffer, size_t size)
+{
+  buffer->data = malloc(size > 0 ? size : 1);
+  buffer->capacity = buffer->data == NULL ? 0 : size;
+  buffer->failed = buffer->data == NULL;
+  return buffer->data != NULL;
+}
+
 void *rk_buffer_extend(rk_buffer *buffer, size_t size)
 {
   if (!rk_buffer_reserve(buffer, size)) {

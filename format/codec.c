@@ -39,7 +39,8 @@ static rk_status decompress_lz4(rk_buffer *out, const void *data, size_t size, u
     return rk_fail(error, RK_ERR_CORRUPT, RK_NO_OFFSET, "LZ4: %zu bytes cannot hold the claimed %llu", size,
                    (unsigned long long)uncompressed_size);
   }
-  if (!rk_buffer_reserve(out, (size_t)uncompressed_size + 1)) {
+  const size_t room = (size_t)uncompressed_size + 1;
+  if (out->capacity == 0 ? !rk_buffer_reserve_exactly(out, room) : !rk_buffer_reserve(out, room)) {
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "out of memory for a payload of %llu bytes",
                    (unsigned long long)uncompressed_size);
   }

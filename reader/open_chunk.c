@@ -35,7 +35,7 @@ static void take_spare(rk_reader *reader, rk_buffer *buffer, uint64_t size)
 {
   for (size_t i = 0; i < RK_SPARE_BUFFERS; i++) {
     rk_buffer *spare = &reader->spares[i];
-    if (spare->capacity >= size && spare->capacity / 4 <= size) {
+    if (spare->capacity >= size && spare->capacity / 2 <= size) {
       *buffer = *spare;
       *spare = (rk_buffer){0};
       return;
@@ -86,7 +86,8 @@ static rk_status read_frame(rk_open_chunk *open, rk_entry *entry, const uint8_t 
   if (source->memory) {
     *frame = source->memory + entry->offset;
   } else {
-    uint8_t *bytes = rk_buffer_extend(&open->frame, (size_t)entry->size);
+    const bool has_room = open->frame.capacity > 0 || rk_buffer_reserve_exactly(&open->frame, (size_t)entry->size);
+    uint8_t *bytes = has_room ? rk_buffer_extend(&open->frame, (size_t)entry->size) : NULL;
     if (!bytes) {
       return RK_ERR_NO_MEMORY;
     }
@@ -324,7 +325,7 @@ rk_status rk_open_chunk_load(rk_reader *reader, rk_entry *entry, rk_open_chunk *
     rk_open_chunk_release(chunk);
     return status;
   }
-  chunk->memory = sizeof *chunk + chunk->frame.size + chunk->payload.size + rk_arena_size(&chunk->arena);
+  chunk->memory = sizeof *chunk + chunk->frame.capacity + chunk->payload.capacity + rk_arena_size(&chunk->arena);
   *open = chunk;
   return RK_OK;
 }

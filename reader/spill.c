@@ -64,16 +64,20 @@ struct rk_spill {
   rk_buffer out, packed;
 };
 
-rk_spill *rk_spill_new(rk_reader *reader, uint64_t block_size)
+rk_spill *rk_spill_new(rk_reader *reader)
 {
   rk_spill *spill = calloc(1, sizeof *spill);
   if (spill) {
     spill->reader = reader;
-    spill->block_size = block_size;
     spill->fd = -1;
     spill->number = 1;
   }
   return spill;
+}
+
+void rk_spill_set_block_size(rk_spill *spill, uint64_t size)
+{
+  spill->block_size = size;
 }
 
 static void free_piece(piece *p)

@@ -9,8 +9,10 @@
 
 typedef struct rk_spill rk_spill; /* the file and what is being gathered for it */
 
-/* NULL: no memory. Blocks hold about `block_size` bytes, or one row. The file is made when first written. */
-rk_spill *rk_spill_new(rk_reader *reader, uint64_t block_size);
+/* NULL: no memory. The file is made when first written. */
+rk_spill *rk_spill_new(rk_reader *reader);
+/* Blocks from now on hold about that many bytes, or one row. */
+void rk_spill_set_block_size(rk_spill *spill, uint64_t size);
 void rk_spill_free(rk_spill *spill); /* NULL is allowed; no run or block is used any more */
 
 typedef struct rk_block_place {

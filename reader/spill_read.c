@@ -49,7 +49,9 @@ static bool read_all(int fd, uint8_t *data, size_t size, uint64_t offset)
 static rk_status read_data(int fd, const rk_block_place *place, rk_buffer *data)
 {
   rk_buffer stored = {0};
-  uint8_t *bytes = rk_buffer_extend(&stored, (size_t)place->stored_size);
+  uint8_t *bytes = rk_buffer_reserve_exactly(&stored, (size_t)place->stored_size)
+                       ? rk_buffer_extend(&stored, (size_t)place->stored_size)
+                       : NULL;
   rk_status status = bytes ? RK_OK : RK_ERR_NO_MEMORY;
   if (status == RK_OK && !read_all(fd, bytes, stored.size, place->offset)) {
     status = RK_ERR_IO;
@@ -61,12 +63,9 @@ static rk_status read_data(int fd, const rk_block_place *place, rk_buffer *data)
   (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)place->offset,
                   (off_t)((place->stored_size + RK_SPILL_ALIGNMENT - 1) / RK_SPILL_ALIGNMENT * RK_SPILL_ALIGNMENT));
   if (status == RK_OK && place->compressed) {
-    status = rk_buffer_reserve(data, (size_t)place->size) ? RK_OK : RK_ERR_NO_MEMORY;
-    if (status == RK_OK &&
-        rk_decompress(data, RK_COMPRESSION_LZ4, stored.data, stored.size, place->size, NULL) != RK_OK) {
-      errno = EIO;
-      status = RK_ERR_IO;
-    }
+    status = rk_decompress(data, RK_COMPRESSION_LZ4, stored.data, stored.size, place->size, NULL);
+    errno = EIO;
+    status = status && status != RK_ERR_NO_MEMORY ? RK_ERR_IO : status;
   } else if (status == RK_OK) {
     *data = stored;
     stored = (rk_buffer){0};

@@ -3,10 +3,12 @@
 
 #include "reader/timeline_internal.h"
 
-/* Of the memory for what is open; so many runs can be read at once before they have to be merged. */
-#define BLOCK_SHARE    256
-#define BLOCK_SIZE_MIN ((uint64_t)256)
-#define BLOCK_SIZE_MAX ((uint64_t)1 << 20)
+/* All runs that are made at once have one block in memory each when they are read again; this part of what may be open
+ * is theirs, so what was spilled so many times can be read without being merged first. */
+#define BLOCK_SHARE       256
+#define BLOCK_SIZE_MAX    ((uint64_t)1 << 20)
+#define SORTED_SIZE_MIN   ((uint64_t)256)
+#define NUMBERED_SIZE_MIN ((uint64_t)32 << 10)
 
 bool rk_timeline_full(const rk_timeline_state *t)
 {
@@ -136,11 +138,7 @@ rk_status rk_timeline_spill(rk_reader *reader, rk_timeline_state *t, rk_strand *
 {
   t->fresh = false;
   t->quiet = false;
-  if (!t->spill) {
-    uint64_t size = t->budget / BLOCK_SHARE;
-    size = size < BLOCK_SIZE_MIN ? BLOCK_SIZE_MIN : size > BLOCK_SIZE_MAX ? BLOCK_SIZE_MAX : size;
-    t->spill = rk_spill_new(reader, size);
-  }
+  t->spill = t->spill ? t->spill : rk_spill_new(reader);
   strand_list rest = {0};
   rk_status status = t->spill ? RK_OK : RK_ERR_NO_MEMORY;
   status = status ? status : put_back_large(reader, t, &rest);
@@ -149,7 +147,18 @@ rk_status rk_timeline_spill(rk_reader *reader, rk_timeline_state *t, rk_strand *
     status = rk_strand_put_back_large(reader, extra, &any);
     status = status == RK_OK && !add_strand(&rest, extra) ? RK_ERR_NO_MEMORY : status;
   }
-  status = status ? status : spill_sorted(reader, t, &rest);
+  uint64_t size = t->budget / BLOCK_SHARE;
+  size = size < SORTED_SIZE_MIN ? SORTED_SIZE_MIN : size > BLOCK_SIZE_MAX ? BLOCK_SIZE_MAX : size;
+  if (status == RK_OK) {
+    rk_spill_set_block_size(t->spill, size);
+    status = spill_sorted(reader, t, &rest);
+  }
+  if (status == RK_OK && rest.count > 0) {
+    const uint64_t part = size / rest.count;
+    rk_spill_set_block_size(t->spill, part > NUMBERED_SIZE_MIN   ? part
+                                      : size < NUMBERED_SIZE_MIN ? size
+                                                                 : NUMBERED_SIZE_MIN);
+  }
   for (size_t i = 0; i < rest.count && status == RK_OK; i++) {
     status = spill_numbered(reader, t, rest.items[i]);
   }
