@@ -1,6 +1,7 @@
 /* A bump allocator: everything that one decode makes is freed at once. */
 #include "format/arena.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "format/bytes.h"
 
 #define BLOCK_SIZE ((size_t)16 * 1024)
+#define FIRST_SIZE ((size_t)3 * 1024) /* what a small chunk takes: there may be thousands of them */
 
 struct rk_arena_block {
   rk_arena_block *next;
@@ -24,14 +26,16 @@ void *rk_arena_alloc(rk_arena *arena, size_t size)
     if (size > SIZE_MAX / 2) {
       return NULL;
     }
-    const size_t block_size = size > BLOCK_SIZE / 4 ? rk_align_up(size, 64) : BLOCK_SIZE;
+    const bool large = size > BLOCK_SIZE / 4;
+    const size_t usual = block == NULL && size <= FIRST_SIZE ? FIRST_SIZE : BLOCK_SIZE;
+    const size_t block_size = large ? rk_align_up(size, 64) : usual;
     rk_arena_block *fresh = aligned_alloc(64, rk_align_up(sizeof *fresh + block_size, 64));
     if (fresh == NULL) {
       return NULL;
     }
     fresh->size = block_size;
     fresh->used = 0;
-    if (block != NULL && block_size != BLOCK_SIZE && block->size == BLOCK_SIZE) {
+    if (block != NULL && large && block->size <= BLOCK_SIZE) {
       fresh->next = block->next; /* a large block goes behind the one that still has room */
       block->next = fresh;
     } else {
@@ -74,7 +78,8 @@ void rk_arena_reset(rk_arena *arena)
   rk_arena_block *keep = NULL;
   for (rk_arena_block *block = arena->blocks, *next; block != NULL; block = next) {
     next = block->next;
-    if (keep == NULL && block->size == BLOCK_SIZE) {
+    if (block->size <= BLOCK_SIZE && (keep == NULL || block->size > keep->size)) {
+      free(keep);
       keep = block;
     } else {
       free(block);

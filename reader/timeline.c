@@ -16,8 +16,10 @@
  * So the order is that of the rows alone, and is the same however often it comes to this. Chunks that were never opened
  * are opened before what comes back: they pass through memory once, and blocks of runs are read only when a row in them
  * is next. With `budget` bytes for what is open, runs are about that long and there can be 256 blocks in memory; when
- * more runs than that overlap, their blocks are merged into longer runs by the same means. After everything was spilled
- * at least one row is yielded before that can happen again (`fresh`), so it ends. */
+ * more runs than that overlap, their blocks are merged into longer runs by the same means. It ends, because after
+ * everything was spilled that can happen again only when a row was yielded or a chunk was opened for the first time
+ * (`fresh`), or when it made fewer blocks of many (many runs whose first rows have one key and id; where even that does
+ * not help they are all held, one block each). */
 #include <stdlib.h>
 
 #include "reader/timeline_internal.h"
@@ -248,12 +250,12 @@ static rk_status settle_offer(rk_reader *reader, rk_timeline_state *t)
   rk_entry *entry = t->offered;
   t->offered = NULL;
   t->quiet = false;
+  entry->offered = false;
   if (t->taken) {
     return rk_waiting_push(&t->whole[rk_entry_rank(reader, entry)], (rk_waiting){.key = entry->max_ns, .entry = entry})
                ? RK_OK
                : RK_ERR_NO_MEMORY;
   }
-  entry->offered = false;
   return rk_timeline_place(reader, t, entry);
 }
 

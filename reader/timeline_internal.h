@@ -45,7 +45,11 @@ typedef struct rk_strand {
   rk_entry **entries;
   size_t entry_count, entry_next;
   size_t entry_capacity; /* 0: lent from the timeline's list */
-  rk_return *returns;    /* a writer: a heap by row number; else one */
+  /* A writer's chunks that are to be offered, by first row: a row with a higher number may have to follow their rows.
+   */
+  rk_entry **withheld;
+  size_t withheld_count;
+  rk_return *returns; /* a writer: a heap by row number; else one */
   size_t return_count, return_capacity;
   uint64_t next_inc; /* a writer: rows with a smaller inc come before all other cursors and all that is not open */
   bool has_last;
@@ -103,7 +107,11 @@ struct rk_timeline_state {
   rk_spill *spill;       /* NULL until something is spilled */
   uint64_t budget, held; /* bytes of what may be, and is, open */
   size_t cursor_count;   /* what is open */
-  bool fresh;            /* something was opened for the first time, or yielded, since rows were spilled last */
+  /* Since rows were spilled last: something was opened for the first time, or yielded; blocks read back; and whether
+   * spilling without the former left as many blocks as there were. */
+  bool fresh;
+  size_t returned;
+  bool stuck;
   /* Chunks taken whole. */
   bool offers;
   rk_entry *offered;               /* due; NULL: none */
@@ -124,6 +132,9 @@ rk_status rk_strand_open_entry(rk_reader *reader, rk_strand *strand, rk_entry *e
 rk_status rk_strand_settle(rk_reader *reader, rk_strand *strand, bool *full);
 /* Leaves the first row. False in *settled: a writer's next row is not known before rk_strand_settle. */
 rk_status rk_strand_advance(rk_reader *reader, rk_strand *strand, bool *settled);
+/* Whether the effective key of the first row of an open strand is certain: no chunk that is still to be offered has
+ * rows before it. */
+bool rk_strand_is_certain(rk_strand *strand);
 /* A row that a writer's strand holds is left in the order of numbers, whatever is not open. */
 rk_status rk_strand_skip(rk_reader *reader, rk_strand *strand);
 /* With nothing open: sets the head to what is known of what will come. False: nothing will. */

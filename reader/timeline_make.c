@@ -22,6 +22,9 @@ static int compare_entries(const void *left, const void *right, void *context)
   if (x != y) {
     return x < y ? -1 : 1;
   }
+  if (a->offered != b->offered) {
+    return b->offered ? -1 : 1;
+  }
   if (a->first_row != b->first_row) {
     return a->first_row < b->first_row ? -1 : 1;
   }
@@ -168,7 +171,11 @@ static rk_status add_strands(const rk_reader *reader, rk_timeline_state *t, size
       }
       strand->entries = &t->entries[i];
     }
-    strand->entry_count++;
+    if (!entry->offered) {
+      strand->entry_count++;
+    } else if (strand->withheld_count++ == 0) {
+      strand->withheld = &t->entries[i];
+    }
   }
   rk_status status = RK_OK;
   for (size_t i = 0; i < t->strands.count && status == RK_OK; i++) {
@@ -208,10 +215,12 @@ static rk_status take_entries(rk_reader *reader, rk_timeline_state *t)
       continue;
     }
     t->row_bound += entry->row_count;
-    if (by_number(reader, entry) && !entry->offered) {
+    if (by_number(reader, entry)) {
       t->entries[count++] = entry;
-    } else if (!rk_waiting_push(&t->waiting[rk_entry_rank(reader, entry)],
-                                (rk_waiting){.key = entry->min_ns, .entry = entry})) {
+    }
+    if ((!by_number(reader, entry) || entry->offered) &&
+        !rk_waiting_push(&t->waiting[rk_entry_rank(reader, entry)],
+                         (rk_waiting){.key = entry->min_ns, .entry = entry})) {
       status = RK_ERR_NO_MEMORY;
     }
   }

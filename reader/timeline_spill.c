@@ -10,9 +10,18 @@
 #define SORTED_SIZE_MIN   ((uint64_t)256)
 #define NUMBERED_SIZE_MIN ((uint64_t)32 << 10)
 
+/* Blocks that are merged although nothing was yielded since others were: many short runs whose first rows are equal. */
+#define MERGED_MIN 4
+
 bool rk_timeline_full(const rk_timeline_state *t)
 {
-  return t->held > t->budget && t->cursor_count > 1 && t->fresh;
+  return t->held > t->budget && t->cursor_count > 1 && (t->fresh || (t->returned >= MERGED_MIN && !t->stuck));
+}
+
+static uint64_t within(uint64_t size, uint64_t min, uint64_t max)
+{
+  size = size < min ? min : size;
+  return size < max ? size : max;
 }
 
 static rk_status no_memory(rk_reader *reader)
@@ -41,8 +50,8 @@ static bool add_strand(strand_list *list, rk_strand *strand)
   return true;
 }
 
-/* Strands with rows that are read again leave the heap. */
-static rk_status put_back_large(rk_reader *reader, rk_timeline_state *t, strand_list *rest)
+/* Strands with rows that are read again, or whose first row's key is not certain, leave the heap. */
+static rk_status sort_out(rk_reader *reader, rk_timeline_state *t, strand_list *rest)
 {
   size_t kept = 0;
   rk_status status = RK_OK;
@@ -50,7 +59,7 @@ static rk_status put_back_large(rk_reader *reader, rk_timeline_state *t, strand_
     rk_strand *strand = t->open.items[i];
     bool any = false;
     status = status ? status : rk_strand_put_back_large(reader, strand, &any);
-    if (status || !any) {
+    if (status || (!any && rk_strand_is_certain(strand))) {
       t->open.items[kept++] = strand;
     } else if (strand->cursor_count > 0) {
       status = add_strand(rest, strand) ? RK_OK : RK_ERR_NO_MEMORY;
@@ -67,7 +76,7 @@ static rk_status put_back_large(rk_reader *reader, rk_timeline_state *t, strand_
 
 /* All rows of the heap whose order is known, in that order; a writer whose next row depends on a chunk that was not
  * opened yet goes to the rest. A row that comes again behind itself is left out: it would not be yielded. */
-static rk_status spill_sorted(rk_reader *reader, rk_timeline_state *t, strand_list *rest)
+static rk_status spill_sorted(rk_reader *reader, rk_timeline_state *t, strand_list *rest, size_t *blocks)
 {
   rk_last_row before = {0};
   rk_status status = RK_OK;
@@ -87,7 +96,7 @@ static rk_status spill_sorted(rk_reader *reader, rk_timeline_state *t, strand_li
     if (status) {
       break;
     }
-    if (settled) {
+    if (settled && rk_strand_is_certain(strand)) {
       rk_strands_sift_down(&t->open, 0, rk_strand_before);
       continue;
     }
@@ -104,6 +113,7 @@ static rk_status spill_sorted(rk_reader *reader, rk_timeline_state *t, strand_li
   if (status || !run) {
     return status;
   }
+  *blocks += run->blocks.count;
   rk_strand *sorted = rk_strand_new(false, 0);
   if (!sorted) {
     rk_run_free(run);
@@ -118,7 +128,7 @@ static rk_status spill_sorted(rk_reader *reader, rk_timeline_state *t, strand_li
 }
 
 /* The rows of one writer by their numbers. */
-static rk_status spill_numbered(rk_reader *reader, rk_timeline_state *t, rk_strand *strand)
+static rk_status spill_numbered(rk_reader *reader, rk_timeline_state *t, rk_strand *strand, size_t *blocks)
 {
   rk_status status = RK_OK;
   while (strand->cursor_count > 0 && status == RK_OK) {
@@ -129,6 +139,7 @@ static rk_status spill_numbered(rk_reader *reader, rk_timeline_state *t, rk_stra
   rk_run *run = NULL;
   status = status ? status : rk_spill_end(t->spill, &run);
   if (status == RK_OK && run) {
+    *blocks += run->blocks.count;
     status = rk_strand_add_return(strand, &(rk_return){.key = rk_run_next(run)->first, .run = run});
   }
   return status ? status : rk_timeline_close_strand(reader, t, strand);
@@ -136,32 +147,32 @@ static rk_status spill_numbered(rk_reader *reader, rk_timeline_state *t, rk_stra
 
 rk_status rk_timeline_spill(rk_reader *reader, rk_timeline_state *t, rk_strand *extra)
 {
-  t->fresh = false;
-  t->quiet = false;
+  const size_t before = t->returned;
+  const bool fresh = t->fresh;
+  size_t blocks = 0;
+  t->fresh = t->quiet = false;
+  t->returned = 0;
   t->spill = t->spill ? t->spill : rk_spill_new(reader);
   strand_list rest = {0};
   rk_status status = t->spill ? RK_OK : RK_ERR_NO_MEMORY;
-  status = status ? status : put_back_large(reader, t, &rest);
+  status = status ? status : sort_out(reader, t, &rest);
   if (status == RK_OK && extra) {
     bool any;
     status = rk_strand_put_back_large(reader, extra, &any);
     status = status == RK_OK && !add_strand(&rest, extra) ? RK_ERR_NO_MEMORY : status;
   }
-  uint64_t size = t->budget / BLOCK_SHARE;
-  size = size < SORTED_SIZE_MIN ? SORTED_SIZE_MIN : size > BLOCK_SIZE_MAX ? BLOCK_SIZE_MAX : size;
+  const uint64_t size = within(t->budget / BLOCK_SHARE, SORTED_SIZE_MIN, BLOCK_SIZE_MAX);
   if (status == RK_OK) {
     rk_spill_set_block_size(t->spill, size);
-    status = spill_sorted(reader, t, &rest);
+    status = spill_sorted(reader, t, &rest, &blocks);
   }
   if (status == RK_OK && rest.count > 0) {
-    const uint64_t part = size / rest.count;
-    rk_spill_set_block_size(t->spill, part > NUMBERED_SIZE_MIN   ? part
-                                      : size < NUMBERED_SIZE_MIN ? size
-                                                                 : NUMBERED_SIZE_MIN);
+    rk_spill_set_block_size(t->spill, within(NUMBERED_SIZE_MIN, size / rest.count, size));
   }
   for (size_t i = 0; i < rest.count && status == RK_OK; i++) {
-    status = spill_numbered(reader, t, rest.items[i]);
+    status = spill_numbered(reader, t, rest.items[i], &blocks);
   }
   free(rest.items);
+  t->stuck = !fresh && blocks >= before;
   return status ? no_memory(reader) : RK_OK;
 }

@@ -153,6 +153,7 @@ rk_status rk_strand_open_entry(rk_reader *reader, rk_strand *strand, rk_entry *e
 static rk_status open_run(rk_reader *reader, rk_strand *strand, rk_run *run)
 {
   rk_block *block;
+  reader->timeline->returned++;
   const rk_status status = rk_spill_read(reader->timeline->spill, run, &block);
   if (status) {
     rk_run_free(run);
@@ -378,6 +379,16 @@ rk_status rk_strand_advance(rk_reader *reader, rk_strand *strand, bool *settled)
   }
   take_head(reader, strand);
   return RK_OK;
+}
+
+bool rk_strand_is_certain(rk_strand *strand)
+{
+  while (strand->withheld_count > 0 && !strand->withheld[0]->offered) { /* taken, or refused and among the others */
+    strand->withheld++;
+    strand->withheld_count--;
+  }
+  return strand->withheld_count == 0 ||
+         strand->cursors[0].own.id.inc < rk_row_inc(strand->writer, strand->withheld[0]->first_row);
 }
 
 rk_status rk_strand_skip(rk_reader *reader, rk_strand *strand)

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "reader/timeline_internal.h"
+#include "tests/chunks.h"
 #include "tests/random_recordings.h"
 
 #define MANY ((uint64_t)1 << 30)
@@ -94,10 +95,176 @@ static void little_memory_changes_nothing(void **state)
   assert_true(spilled > 100000);
 }
 
+/* ---- Bounds ---- */
+
+static void add_chunk_of(rk_buffer *out, const rk_chunk *chunk)
+{
+  rk_buffer payload = {0};
+  rk_buffer packed = {0};
+  rk_compression used;
+  assert_int_equal(rk_chunk_encode(&payload, chunk), RK_OK);
+  assert_int_equal(rk_compress(&packed, RK_COMPRESSION_LZ4, payload.data, payload.size, &used), RK_OK);
+  assert_int_equal(used, RK_COMPRESSION_LZ4);
+  const rk_arrow_msg msg = {.store = test_store(NULL, NULL),
+                            .compression = used,
+                            .uncompressed_size = payload.size,
+                            .payload = packed.data,
+                            .payload_size = packed.size,
+                            .has_chunk_id = true,
+                            .chunk_id = chunk->id};
+  const size_t start = rk_frame_begin(out, RK_FRAME_ARROW_MSG);
+  rk_arrow_msg_encode(out, &msg);
+  rk_frame_end(out, start);
+  rk_buffer_free(&payload);
+  rk_buffer_free(&packed);
+}
+
+/* Many chunks of one row each, all of the same time, in no order: all of them are due before the first row. */
+static void many_small_chunks_of_one_time_stay_within_bounds(void **state)
+{
+  (void)state;
+  enum { CHUNKS = 3000, BUDGET = 300000, LARGEST = 40000 };
+  static const int64_t now[] = {1000};
+  rk_buffer a = {0};
+  test_begin(&a, NULL, NULL, true);
+  for (uint32_t i = 0; i < CHUNKS; i++) {
+    const uint32_t number = i * 1009 % CHUNKS;
+    test_add_chunk(&a, &(test_chunk){.entity = random_entities[i % 4],
+                                     .tag = 7,
+                                     .first_row = number,
+                                     .row_count = 1,
+                                     .keys = now,
+                                     .unsealed = true});
+  }
+  rk_reader *reader;
+  assert_int_equal(rk_reader_open(NULL, &reader, NULL), RK_OK);
+  assert_int_equal(rk_reader_add_memory(reader, "input", a.data, a.size, NULL), RK_OK);
+  reader->max_memory = (uint64_t)4 * BUDGET;
+  rk_row_ref ref;
+  for (uint32_t i = 0; i < CHUNKS; i++) {
+    assert_int_equal(rk_reader_next_ref(reader, &ref), RK_OK);
+    assert_int_equal(ref.row_id.inc, rk_row_inc(7, i));
+    assert_in_range(reader->timeline->held, 0, BUDGET + LARGEST);
+  }
+  assert_int_equal(rk_reader_next_ref(reader, &ref), RK_END);
+  rk_reader_stats stats;
+  rk_reader_get_stats(reader, &stats);
+  assert_true(stats.spilled_size > 0);
+  rk_reader_free(reader);
+  rk_buffer_free(&a);
+}
+
+/* Copies of one row without end: they do not pile up. */
+static void copies_of_a_row_do_not_pile_up(void **state)
+{
+  (void)state;
+  enum { COPIES = 2000, BUDGET = 200000, LARGEST = 40000 };
+  static const int64_t keys[] = {1000, 1001};
+  rk_buffer a = {0};
+  test_begin(&a, NULL, NULL, true);
+  for (uint32_t i = 0; i < COPIES; i++) {
+    test_add_chunk(
+        &a,
+        &(test_chunk){
+            .entity = "/a", .tag = 7, .row_count = 2, .keys = keys, .chunk_salt = i * 1009 % COPIES, .unsealed = true});
+  }
+  rk_reader *reader;
+  assert_int_equal(rk_reader_open(NULL, &reader, NULL), RK_OK);
+  assert_int_equal(rk_reader_add_memory(reader, "input", a.data, a.size, NULL), RK_OK);
+  reader->max_memory = (uint64_t)4 * BUDGET;
+  rk_row_ref ref;
+  for (uint32_t i = 0; i < 2; i++) {
+    assert_int_equal(rk_reader_next_ref(reader, &ref), RK_OK);
+    assert_int_equal(ref.row_id.inc, rk_row_inc(7, i));
+    assert_in_range(reader->timeline->held, 0, BUDGET + LARGEST);
+    rk_open_chunk *open; /* the first by chunk id is the one that is kept */
+    assert_int_equal(rk_reader_reopen(reader, ref.origin, &open), RK_OK);
+    assert_int_equal(open->chunk.id.inc, rk_row_inc(7, 0));
+    rk_open_chunk_release(open);
+  }
+  assert_int_equal(rk_reader_next_ref(reader, &ref), RK_END);
+  rk_reader_stats stats;
+  rk_reader_get_stats(reader, &stats);
+  assert_int_equal(stats.duplicate_rows, 2 * (COPIES - 1));
+  rk_reader_free(reader);
+  rk_buffer_free(&a);
+}
+
+/* Chunks of a few very large rows that take turns: they are read again rather than copied. */
+static void large_rows_are_read_again(void **state)
+{
+  (void)state;
+  enum { ROWS = 3, CHUNKS = 3 };
+  const uint64_t row_size = (uint64_t)33 << 20;
+  rk_buffer a = {0};
+  test_begin(&a, NULL, NULL, true);
+  for (uint32_t i = 0; i < CHUNKS; i++) {
+    made_chunk made;
+    assert_true(make_chunk(&made, &(chunk_recipe){.entity = random_entities[i],
+                                                  .tag = 1 + i,
+                                                  .row_count = ROWS,
+                                                  .id_start = 100 + i,
+                                                  .id_step = 10,
+                                                  .timelines = {{"log_time", RK_TIMELINE_TIMESTAMP, 100 + i, 10}},
+                                                  .components = {{"note", NULL, NULL, "u", 0, row_size}}}));
+    add_chunk_of(&a, &made.chunk);
+    made_chunk_free(&made);
+  }
+  rk_reader *reader;
+  assert_int_equal(rk_reader_open(&(rk_reader_options){.max_memory = (uint64_t)64 << 20}, &reader, NULL), RK_OK);
+  assert_int_equal(rk_reader_add_memory(reader, "input", a.data, a.size, NULL), RK_OK);
+  const rk_row *row;
+  for (uint32_t i = 0; i < ROWS * CHUNKS; i++) {
+    assert_int_equal(rk_reader_next(reader, &row), RK_OK);
+    assert_int_equal(row->row_id.inc, rk_row_inc(1 + i % CHUNKS, i / CHUNKS));
+    assert_string_equal(row->entity_path, random_entities[i % CHUNKS]);
+    const rk_component_cell *cell = &row->components[0];
+    assert_int_equal(cell->count, 1);
+    const int32_t *offsets = (const int32_t *)cell->values->buffers[1] + cell->values->offset + cell->start;
+    assert_int_equal(offsets[1] - offsets[0], row_size);
+    char text[32];
+    (void)snprintf(text, sizeof text, "row %u of note", i / CHUNKS);
+    assert_memory_equal((const char *)cell->values->buffers[2] + offsets[0], text, strlen(text));
+    assert_in_range(reader->timeline->held, 0, 2 * ROWS * row_size);
+  }
+  assert_int_equal(rk_reader_next(reader, &row), RK_END);
+  rk_reader_stats stats;
+  rk_reader_get_stats(reader, &stats);
+  assert_int_equal(stats.spilled_size, 0);
+  rk_reader_free(reader);
+  rk_buffer_free(&a);
+}
+
+/* ---- Failing ---- */
+
+static void a_directory_that_takes_no_files_is_an_error(void **state)
+{
+  (void)state;
+  const random_shape shape = {.spread = 10, .chunks = 4};
+  random_recording r;
+  random_make(&r, 3, &shape);
+  rk_reader *reader = random_open(&r, &(rk_reader_options){.temporary_directory = "/proc/self/fd"}, 1);
+  yielded_rows rows = read_rows(reader);
+  assert_int_equal(rows.status, RK_ERR_IO);
+  rk_error error;
+  rk_reader_error(reader, &error);
+  assert_int_equal(error.status, RK_ERR_IO);
+  assert_non_null(strstr(error.message, "temporary file"));
+  rk_row_ref ref;
+  assert_int_equal(rk_reader_next_ref(reader, &ref), RK_ERR_IO);
+  free(rows.rows);
+  rk_reader_free(reader);
+  random_free(&r);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(little_memory_changes_nothing),
+      cmocka_unit_test(many_small_chunks_of_one_time_stay_within_bounds),
+      cmocka_unit_test(copies_of_a_row_do_not_pile_up),
+      cmocka_unit_test(large_rows_are_read_again),
+      cmocka_unit_test(a_directory_that_takes_no_files_is_an_error),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
