@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "format/footer.h"
+#include "rrdkit/reader.h"
 #include "writer/writer_internal.h"
 
 static const rk_recording_options named = {.application_id = "app", .recording_id = "rec"};
@@ -161,6 +162,60 @@ static void test_second_stream(void **state)
   rk_recording *recording;
   assert_int_equal(rk_recording_open(s->path, &named, &recording, NULL), RK_ERR_UNSUPPORTED);
   assert_int_equal(size_of(s->path), size);
+}
+
+static void merge_into(const char *path, const char *const *inputs, size_t count)
+{
+  rk_reader *reader;
+  assert_int_equal(rk_reader_open(NULL, &reader, NULL), RK_OK);
+  for (size_t i = 0; i < count; i++) {
+    assert_int_equal(rk_reader_add(reader, inputs[i], NULL, NULL), RK_OK);
+  }
+  const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+  const rk_merge_options options = {.zstd = strstr(path, ".zst") != NULL};
+  assert_int_equal(rk_reader_merge(reader, fd, &options, NULL, NULL), RK_OK);
+  close(fd);
+  rk_reader_free(reader);
+}
+
+/* Several recordings in one file are not one to append to: nothing of them is taken for torn. */
+static void test_several_recordings(void **state)
+{
+  const scene *s = *state;
+  char paths[2][128];
+  const char *inputs[2] = {paths[0], paths[1]};
+  for (int i = 0; i < 2; i++) {
+    snprintf(paths[i], sizeof paths[i], "%s/%d.rrd", s->directory, i);
+    rk_recording *recording = open_at(paths[i], &(rk_recording_options){.recording_id = i == 0 ? "a" : "b"});
+    log_rows(recording, 0, 10);
+    assert_int_equal(rk_recording_close(recording), RK_OK);
+    rk_recording_free(recording);
+  }
+  merge_into(s->path, inputs, 2);
+  size_t size, size_after;
+  uint8_t *before = read_file(s->path, &size);
+  rk_recording *recording;
+  assert_int_equal(rk_recording_open(s->path, NULL, &recording, NULL), RK_ERR_UNSUPPORTED);
+  uint8_t *after = read_file(s->path, &size_after);
+  assert_int_equal(size, size_after);
+  assert_memory_equal(before, after, size);
+  free(before);
+  free(after);
+  merge_into(s->path, inputs, 1); /* one alone is */
+  recording = open_at(s->path, &(rk_recording_options){.recording_id = "a"});
+  log_rows(recording, 0, 10);
+  assert_int_equal(rk_recording_close(recording), RK_OK);
+  rk_recording_free(recording);
+  rk_reader *reader;
+  const rk_row *row;
+  size_t rows = 0;
+  assert_int_equal(rk_reader_open(NULL, &reader, NULL), RK_OK);
+  assert_int_equal(rk_reader_add(reader, s->path, NULL, NULL), RK_OK);
+  while (rk_reader_next(reader, &row) == RK_OK) {
+    rows += !row->is_static;
+  }
+  assert_int_equal(rows, 20);
+  rk_reader_free(reader);
 }
 
 /* ---- Finishing ---- */
@@ -465,10 +520,10 @@ static void test_rows_stay(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      IN_SCENE(test_torn_tail),     IN_SCENE(test_zero_tail),   IN_SCENE(test_not_alone),
-      IN_SCENE(test_second_stream), IN_SCENE(test_finish),      IN_SCENE(test_finish_conflict),
-      IN_SCENE(test_finish_adopts), IN_SCENE(test_come_and_go), IN_SCENE(test_stock),
-      IN_SCENE(test_stock_damaged), IN_SCENE(test_rows_stay),
+      IN_SCENE(test_torn_tail),       IN_SCENE(test_zero_tail),          IN_SCENE(test_not_alone),
+      IN_SCENE(test_second_stream),   IN_SCENE(test_several_recordings), IN_SCENE(test_finish),
+      IN_SCENE(test_finish_conflict), IN_SCENE(test_finish_adopts),      IN_SCENE(test_come_and_go),
+      IN_SCENE(test_stock),           IN_SCENE(test_stock_damaged),      IN_SCENE(test_rows_stay),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -290,6 +290,28 @@ static rk_status identify_units(int fd, const char *path, uint64_t size, const r
   return status;
 }
 
+/* What was merged may hold several recordings; it names them all before its first chunk. */
+static rk_status check_single(int fd, const char *path, uint64_t size, const rk_identity *identity, rk_error *error)
+{
+  const bool plain = identity->framing == &rk_framing_plain;
+  const uint64_t hash = rk_recording_hash(identity->application_id, identity->recording_id);
+  rk_frame_scan scan = rk_frame_scan_begin(fd, identity->framing, plain ? identity->floor : 0, size, 0);
+  uint64_t next = scan.offset;
+  rk_status status = RK_OK;
+  while (status == RK_OK && (status = rk_frame_scan_next(&scan, error)) == RK_OK) {
+    if (scan.piece_offset > next || scan.header.kind != RK_FRAME_SET_STORE_INFO) {
+      break;
+    }
+    next = scan.offset;
+    if (scan.seal.recording_hash != hash) {
+      status = rk_fail(error, RK_ERR_UNSUPPORTED, scan.piece_offset,
+                       "%.100s holds several recordings and cannot be appended to", path);
+    }
+  }
+  rk_frame_scan_free(&scan);
+  return status == RK_END ? RK_OK : status;
+}
+
 rk_status rk_identify(int fd, const char *path, uint64_t size, rk_identity *identity, rk_error *error)
 {
   *identity = (rk_identity){.framing = &rk_framing_plain};
@@ -306,22 +328,19 @@ rk_status rk_identify(int fd, const char *path, uint64_t size, rk_identity *iden
   }
   rk_zst_unit unit;
   status = rk_unit_head_decode(bytes, &unit);
+  static const uint8_t zstd_magic[4] = {0x28, 0xB5, 0x2F, 0xFD};
   if (status != RK_END) {
     identity->framing = &rk_framing_zst;
-    return status == RK_OK ? identify_units(fd, path, size, &unit, identity, error) : not_shared(path, 0, error);
-  }
-  static const uint8_t zstd_magic[4] = {0x28, 0xB5, 0x2F, 0xFD};
-  if (memcmp(bytes, zstd_magic, sizeof zstd_magic) == 0) {
+    status = status == RK_OK ? identify_units(fd, path, size, &unit, identity, error) : not_shared(path, 0, error);
+  } else if (memcmp(bytes, zstd_magic, sizeof zstd_magic) == 0) {
     return rk_fail(error, RK_ERR_UNSUPPORTED, 0, "%.100s was compressed as a whole and cannot be appended to", path);
+  } else {
+    rk_stream_header header;
+    rk_buffer frame = {0};
+    status = rk_stream_header_decode(bytes, &header, error);
+    status = status != RK_OK ? status : read_footer(fd, path, size, identity, error);
+    status = status != RK_OK ? status : walk(fd, path, size, identity, &frame, error);
+    rk_buffer_free(&frame);
   }
-  rk_stream_header header;
-  status = rk_stream_header_decode(bytes, &header, error);
-  status = status != RK_OK ? status : read_footer(fd, path, size, identity, error);
-  if (status != RK_OK) {
-    return status;
-  }
-  rk_buffer frame = {0};
-  status = walk(fd, path, size, identity, &frame, error);
-  rk_buffer_free(&frame);
-  return status;
+  return status == RK_OK && identity->shared ? check_single(fd, path, size, identity, error) : status;
 }

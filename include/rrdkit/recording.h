@@ -91,8 +91,8 @@ typedef struct rk_recording_options {
  * a finished recording (its footer is removed) and with a sound recording of other software. `options` and `error` may
  * be NULL. RK_ERR_CONFLICT: the file is a recording with another application or recording id than asked for.
  * RK_ERR_NOT_RRD: the file is something else. RK_ERR_UNSUPPORTED: a network file system, or a recording that cannot be
- * appended to: damaged at its beginning, or several streams in one file. RK_ERR_IO, RK_ERR_NO_MEMORY, RK_ERR_MISUSE
- * (options). On failure `*recording` is NULL. */
+ * appended to: damaged at its beginning, compressed as a whole, or several streams or recordings in one file.
+ * RK_ERR_IO, RK_ERR_NO_MEMORY, RK_ERR_MISUSE (options). On failure `*recording` is NULL. */
 RK_API rk_status rk_recording_open(const char *path, const rk_recording_options *options, rk_recording **recording,
                                    rk_error *error);
 
