@@ -88,6 +88,7 @@ typedef struct rk_merge_item {
   /* Passing: */
   rk_entry *entry;
   bool undecoded;
+  size_t payload_offset; /* in the frame; 0: not known */
   bool has_summary;
   /* What the work makes of it. */
   rk_status status; /* of a passing one: RK_ERR_NO_MEMORY and RK_ERR_IO end the merge; others: it is damaged */
@@ -114,6 +115,7 @@ typedef struct rk_merge_peek {
   bool has_id;
   rk_tuid id;
   uint32_t cut_rows, cut_size;
+  size_t payload_offset; /* in the frame */
 } rk_merge_peek;
 /* False: they do not tell. */
 bool rk_merge_peek_entry(rk_entry *entry, rk_merge_peek *peek);

@@ -472,6 +472,7 @@ rk_status rk_merge_put_whole(rk_merge *m, rk_entry *entry, rk_error *error)
   item->leave_key = entry->max_ns;
   item->entry = entry;
   item->id = peek.id;
+  item->payload_offset = peek.payload_offset;
   item->undecoded = true;
   return rk_merge_queue_put(m, item, error);
 }
