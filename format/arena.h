@@ -18,7 +18,7 @@ void *rk_arena_array(rk_arena *arena, size_t count, size_t size);
 /* A NUL-terminated copy. */
 char *rk_arena_text(rk_arena *arena, const char *text, size_t size);
 size_t rk_arena_size(const rk_arena *arena); /* bytes taken from the system */
-void rk_arena_reset(rk_arena *arena); /* keeps one block for reuse */
+void rk_arena_reset(rk_arena *arena);        /* keeps one block for reuse */
 void rk_arena_free(rk_arena *arena);
 
 #endif

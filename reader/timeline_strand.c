@@ -265,8 +265,8 @@ static rk_status open_return(rk_reader *reader, rk_strand *strand)
 {
   const rk_return back = pop_return(strand);
   const bool fresh = reader->timeline->fresh; /* what comes back is not opened for the first time */
-  const rk_status status = back.run ? open_run(reader, strand, back.run)
-                                    : rk_strand_open_entry(reader, strand, back.entry, back.position);
+  const rk_status status =
+      back.run ? open_run(reader, strand, back.run) : rk_strand_open_entry(reader, strand, back.entry, back.position);
   reader->timeline->fresh = fresh;
   return status;
 }
