@@ -176,7 +176,7 @@ static int by_value(const void *a, const void *b)
   return (x > y) - (x < y);
 }
 
-static double median(const double *values, int count)
+double bench_median(const double *values, int count)
 {
   double sorted[BENCH_RUNS_MAX];
   memcpy(sorted, values, (size_t)count * sizeof *sorted);
@@ -195,9 +195,9 @@ void bench_tell(const bench_options *options, const char *what, const char *unit
     least = i == 0 || ratios[i] < least ? ratios[i] : least;
     most = i == 0 || ratios[i] > most ? ratios[i] : most;
   }
-  const double figure = median(pair->figure, pair->count);
-  const double beside = median(pair->floor, pair->count);
-  const double ratio = median(ratios, pair->count);
+  const double figure = bench_median(pair->figure, pair->count);
+  const double beside = bench_median(pair->floor, pair->count);
+  const double ratio = bench_median(ratios, pair->count);
   const bool asked = demand.at_least > 0 || demand.at_most > 0;
   const bool met =
       (demand.at_least <= 0 || ratio >= demand.at_least) && (demand.at_most <= 0 || ratio <= demand.at_most);

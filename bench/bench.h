@@ -45,6 +45,7 @@ typedef struct bench_pair {
   int count;
 } bench_pair;
 void bench_add(bench_pair *pair, double figure, double floor);
+double bench_median(const double *values, int count); /* at most BENCH_RUNS_MAX */
 
 /* Which ratio is asked for; 0: none is. */
 typedef struct bench_demand {
