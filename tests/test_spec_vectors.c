@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <zstd.h>
 
 #include "format/bytes.h"
 #include "format/chunk.h"
@@ -22,6 +23,7 @@
 #include "format/seal.h"
 #include "format/spool.h"
 #include "format/utf8.h"
+#include "format/zst.h"
 #include "tests/hex.h"
 
 static const char *spec_path = RK_SPEC_PATH;
@@ -93,6 +95,34 @@ static rk_status show_seal(const rk_buffer *in, FILE *out)
             seal.cut_rows, seal.cut_size);
   }
   return status;
+}
+
+static rk_status show_unit(const rk_buffer *in, FILE *out)
+{
+  rk_zst_unit unit;
+  rk_buffer record = {0};
+  ZSTD_DCtx *context = ZSTD_createDCtx();
+  const rk_status status = rk_unit_unwrap(&record, context, in->data, in->size);
+  ZSTD_freeDCtx(context);
+  rk_buffer_free(&record);
+  if (status != RK_OK) {
+    return status;
+  }
+  rk_seal seal;
+  rk_frame_header header;
+  assert_int_equal(rk_unit_head_decode(in->data, &unit), RK_OK);
+  assert_int_equal(rk_unit_seal_decode(in->data + in->size - RK_SEAL_SIZE, &seal), RK_OK);
+  fprintf(out, "unit_size %" PRIu64 "\nplain_size %" PRIu64 "\nframe_count %" PRIu32 "\nflags %u\n", unit.size,
+          unit.plain_size, unit.frame_count, unit.flags);
+  fprintf(out, "writer %08" PRIX32 "\nrecording_hash %016" PRIx64 "\n", seal.writer, seal.recording_hash);
+  for (uint32_t i = 0; i < unit.frame_count; i++) {
+    const bool sealed = rk_unit_frame(in->data, i, &header, &seal) == RK_OK;
+    fprintf(out, "frame kind=%u size=%" PRIu64 "%s\n", (unsigned)header.kind, header.size, sealed ? " sealed" : "");
+  }
+  if ((seal.flags & RK_SEAL_FILLER) != 0) {
+    fprintf(out, "filler\n");
+  }
+  return RK_OK;
 }
 
 static rk_status show_store_info(const rk_buffer *in, FILE *out)
@@ -330,6 +360,7 @@ static const struct kind {
     {"stream-footer", show_stream_footer, NULL},
     {"frame-header", show_frame_header, NULL},
     {"seal", show_seal, NULL},
+    {"unit", show_unit, NULL},
     {"store-info", show_store_info, NULL},
     {"writer-record", show_store_info, NULL},
     {"recording-record", show_store_info, NULL},
