@@ -53,6 +53,7 @@ static rk_status encode(rk_merge_item *item, rk_merge_scratch *scratch)
 {
   const rk_chunk *view = &item->view;
   rk_arrow_msg msg = {.store = store_id_of(item->store),
+                      .compression = RK_COMPRESSION_NONE,
                       .has_chunk_id = true,
                       .chunk_id = view->id,
                       .is_static = view->timeline_count == 0};
