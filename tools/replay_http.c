@@ -18,8 +18,8 @@
 #include <unistd.h>
 
 #include "cli.h"
-#include "json.h"
 #include "embedded/replay_page.h"
+#include "json.h"
 
 enum {
   CONNECTIONS_MAX = 512,
