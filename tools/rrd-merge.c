@@ -3,7 +3,6 @@
 #include <getopt.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -20,6 +19,8 @@ enum {
   OPTION_CHUNK_BYTES,
   OPTION_RECODE,
   OPTION_FORCE,
+  OPTION_DRY_RUN,
+  OPTION_JSON,
   OPTION_REPORT,
   OPTION_THREADS,
   ZSTD_LEVEL_MIN = -7, /* as rk_recording_options.zstd_level */
@@ -43,6 +44,9 @@ static const cli_option options[] = {
     ROW_OPTIONS,
     INPUT_OPTIONS,
     {0, NULL, NULL, "Running"},
+    {OPTION_DRY_RUN, "dry-run", NULL,
+     "write nothing; print what would be met: inputs, clocks and their steps, overlap, memory"},
+    {OPTION_JSON, "json", NULL, "with --dry-run: as one JSON object"},
     {OPTION_REPORT, "report", "FILE", "write what was done to FILE, as one JSON object"},
     {OPTION_THREADS, "threads", "N", "encode and compress with N threads (default: as many as there are cores)"},
     {'k', "keep-going", NULL,
@@ -139,6 +143,12 @@ static bool parse_output_option(merge_request *r, int id)
 static bool parse_running_option(merge_request *r, int id)
 {
   switch (id) {
+  case OPTION_DRY_RUN:
+    r->dry_run = true;
+    return true;
+  case OPTION_JSON:
+    r->json = true;
+    return true;
   case OPTION_REPORT:
     if (r->report != NULL)
       cli_usage("more than one report");
@@ -317,8 +327,9 @@ static void run(merge_request *r, char **operand, size_t count, out *o)
   in->context = &j.losses;
   in->quiet = r->quiet;
   bool ready = !output_clashes(r, &in->operands) && inputs_read(in, &r->selection, r->keep_going);
-  (void)o;
-  if (ready && in->failed > 0 && !r->keep_going) {
+  if (ready && r->dry_run) {
+    merge_plan_print(r, in, o);
+  } else if (ready && in->failed > 0 && !r->keep_going) {
     cli_note("nothing was written; --keep-going leaves out what cannot be read");
   } else if (ready) {
     merge(&j, begin);
