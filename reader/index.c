@@ -191,8 +191,9 @@ static rk_status add_chunk(indexing *ix, rk_scan *scan, const rk_scan_frame *fra
     entry->first_row = seal->first_row;
     entry->row_count = seal->row_count;
     entry->uncompressed_size = seal->uncompressed_size < UINT32_MAX ? (uint32_t)seal->uncompressed_size : UINT32_MAX;
-    entry->min_ns = rk_shift_ns(seal->min_log_time, ix->input->shift_ns);
-    entry->max_ns = rk_shift_ns(seal->max_log_time, ix->input->shift_ns);
+    const int64_t shift = entry->is_static ? 0 : ix->input->shift_ns;
+    entry->min_ns = rk_shift_ns(seal->min_log_time, shift);
+    entry->max_ns = rk_shift_ns(seal->max_log_time, shift);
   }
   if (!frame->sealed && take_told(ix, entry)) {
     store = rk_store_entry_of(rk_entry_store(reader, entry));

@@ -184,7 +184,8 @@ struct rk_open_chunk {
   const rk_store *store;
   const char *entity_path;
   bool stored_static;                 /* without timelines as it is stored, whatever was dropped since */
-  int64_t id_shift_ns;                /* on order keys that come from row ids */
+  bool id_keyed;                      /* without log_time: order keys come from row ids */
+  int64_t id_shift_ns;                /* on these; none on those of static rows */
   unsigned rank;                      /* rows of a lower one come first */
   const int64_t *keys;                /* [row_count]: order key of each row, not clamped */
   const int64_t *ties;                /* [row_count]: what orders equal keys; NULL: nothing before the row id */

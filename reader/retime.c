@@ -160,7 +160,7 @@ rk_status rk_retime_chunk(rk_reader *reader, const rk_entry *entry, rk_open_chun
 {
   rk_chunk *chunk = &open->chunk;
   open->stored_static = chunk->timeline_count == 0;
-  open->id_shift_ns = entry->input->shift_ns;
+  open->id_shift_ns = open->stored_static ? 0 : entry->input->shift_ns;
   rk_chunk_timeline *timelines = (rk_chunk_timeline *)(uintptr_t)chunk->timelines; /* the open chunk's own */
   size_t kept = 0;
   for (size_t i = 0; i < chunk->timeline_count; i++) {

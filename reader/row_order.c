@@ -53,7 +53,7 @@ int rk_row_compare_components(const rk_open_chunk *a, uint32_t a_row, const rk_o
 
 /* ---- The rows of a chunk ---- */
 
-static int64_t id_key(rk_tuid id)
+int64_t rk_row_id_key(rk_tuid id)
 {
   return id.time_ns > INT64_MAX ? INT64_MAX : (int64_t)id.time_ns;
 }
@@ -189,7 +189,7 @@ static rk_status clamp(const rk_reader *reader, rk_open_chunk *open, sorting *s)
   return status;
 }
 
-static bool is_log_time(const rk_reader *reader, const rk_chunk_timeline *timeline)
+bool rk_row_is_log_time(const rk_reader *reader, const rk_chunk_timeline *timeline)
 {
   return timeline->name == reader->log_time && timeline->kind == RK_TIMELINE_TIMESTAMP;
 }
@@ -200,16 +200,17 @@ rk_status rk_row_order_take(rk_reader *reader, rk_open_chunk *open, bool of_writ
   const size_t count = (size_t)chunk->row_count;
   const int64_t *by = NULL; /* the values of the timeline that orders */
   for (size_t i = 0; i < chunk->timeline_count; i++) {
-    open->keys = is_log_time(reader, &chunk->timelines[i]) ? chunk->timelines[i].values : open->keys;
+    open->keys = rk_row_is_log_time(reader, &chunk->timelines[i]) ? chunk->timelines[i].values : open->keys;
     by = chunk->timelines[i].name == reader->filters.timeline ? chunk->timelines[i].values : by;
   }
+  open->id_keyed = !open->keys;
   if (!open->keys) {
     int64_t *keys = rk_arena_array(&open->arena, count + 1, sizeof *keys);
     if (!keys) {
       return RK_ERR_NO_MEMORY;
     }
     for (size_t i = 0; i < count; i++) {
-      keys[i] = rk_shift_ns(id_key(rk_tuid_load(chunk->row_ids + i * RK_TUID_SIZE)), open->id_shift_ns);
+      keys[i] = rk_shift_ns(rk_row_id_key(rk_tuid_load(chunk->row_ids + i * RK_TUID_SIZE)), open->id_shift_ns);
     }
     open->keys = keys;
   }

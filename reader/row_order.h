@@ -51,6 +51,11 @@ static inline rk_row_key rk_row_effective_key(const rk_open_chunk *open, uint32_
   return key;
 }
 
+/* Whether the timeline's values are order keys. */
+bool rk_row_is_log_time(const rk_reader *reader, const rk_chunk_timeline *timeline);
+/* The order key of a row without log_time, not shifted. */
+int64_t rk_row_id_key(rk_tuid id);
+
 bool rk_row_has_component(const rk_open_chunk *open, size_t component, uint32_t row);
 
 /* By the names of the components that the rows have. */

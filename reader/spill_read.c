@@ -93,6 +93,10 @@ static rk_status open_piece(rk_reader *reader, rk_block *block, const rk_spill_h
   open->block = block;
   open->store = from->store;
   open->stored_static = from->stored_static;
+  open->id_keyed = true;
+  for (size_t i = 0; i < open->chunk.timeline_count; i++) {
+    open->id_keyed = open->id_keyed && !rk_row_is_log_time(reader, &open->chunk.timelines[i]);
+  }
   open->rank = rk_open_chunk_rank(reader, from->store, from->stored_static);
   open->uncompressed_size = from->payload_size;
   open->keys = side(block, from, 0);

@@ -221,7 +221,7 @@ static rk_status take_first(rk_reader *reader, rk_timeline_state *t, rk_row_ref 
                         .origin_position = open->origin_positions ? open->origin_positions[c->row] : c->position,
                         .row_id = c->own.id,
                         .key_ns = key->key,
-                        .stored_key_ns = c->own.key,
+                        .stored_key_ns = open->id_keyed ? rk_row_id_key(c->own.id) : c->own.key,
                         .is_static = open->chunk.timeline_count == 0,
                         .store = open->store,
                         .entity_path = open->entity_path,

@@ -108,7 +108,7 @@ typedef struct rk_reader_options {
 
 /* How one input is taken. Zero-initialise. */
 typedef struct rk_input_options {
-  int64_t shift_ns; /* added to log_time (and to the order key of rows that lack it) */
+  int64_t shift_ns; /* added to log_time, and to the order key of rows in time that lack it */
 } rk_input_options;
 
 /* Makes a reader without inputs. RK_ERR_NO_MEMORY, RK_ERR_MISUSE. `options` and `error` may be NULL. */
