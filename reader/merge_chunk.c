@@ -6,7 +6,7 @@
 
 #include "reader/merge_internal.h"
 
-/* Bytes of input chunks that may be kept for rows that are still to be copied. */
+/* Memory of input chunks that may be kept for rows that are still to be copied. */
 enum { HELD_MAX = 32 << 20 };
 
 /* A component's column. Kept over a reset with its memory; `live` says whether the current rows have it. */
@@ -269,7 +269,7 @@ static rk_status begin_run(rk_merge_chunk *chunk, const rk_row_ref *ref)
   rk_open_chunk_retain(ref->open);
   chunk->source = ref->open;
   chunk->start = ref->row;
-  chunk->held = ref->open->uncompressed_size;
+  chunk->held = ref->open->memory;
   chunk->limits->held += chunk->held;
   chunk->at_once = chunk->limits->held > HELD_MAX;
   chunk->conflicts = rk_merge_chunk_conflicts(chunk, rk_open_chunk_data(ref->open));

@@ -328,11 +328,11 @@ static bool begin(rk_merge *m, rk_merge_place *place, const rk_row_ref *ref)
       .entry = entry, .next = 1, .serial = serial, .first = *ref, .last_key = ref->key_ns, .id = peek.id};
   note_busy(place, before);
   m->complete = entry->row_count == 1 ? place : NULL;
-  if (whole && m->kept_size + open->uncompressed_size <= KEPT_MAX) {
+  if (whole && m->kept_size + open->memory <= KEPT_MAX) {
     rk_open_chunk_retain(open);
     place->candidate.open = open;
-    place->candidate.held = open->uncompressed_size;
-    m->kept_size += open->uncompressed_size;
+    place->candidate.held = open->memory;
+    m->kept_size += open->memory;
   }
   return true;
 }

@@ -198,7 +198,7 @@ struct rk_open_chunk {
   size_t payload_size;
   bool has_hash;
   bool dense;        /* every row has a component */
-  uint64_t memory;   /* bytes that it takes */
+  uint64_t memory;   /* bytes that it takes, or the block that it is a piece of */
   rk_buffer *spares; /* the reader's; NULL: none */
   /* The writer that was looked up last. */
   bool has_writer;

@@ -131,6 +131,9 @@ static rk_status open_block(rk_reader *reader, rk_block *block)
     }
   }
   block->memory = sizeof *block + block->data.capacity + rk_arena_size(&block->arena);
+  for (uint32_t i = 0; i < block->piece_count; i++) {
+    block->pieces[i].memory = block->memory; /* who keeps one keeps all */
+  }
   return RK_OK;
 }
 
