@@ -314,20 +314,26 @@ rk_status rk_reader_select(rk_reader *reader, const rk_reader_options *options)
 
 /* ---- Rows ---- */
 
-rk_status rk_reader_next(rk_reader *reader, const rk_row **row)
+rk_status rk_reader_take_ref(rk_reader *reader, rk_row_ref *ref)
 {
-  rk_row_ref ref;
   rk_error failed = {.offset = RK_NO_OFFSET};
   rk_status status = rk_follow_begin(reader, &failed);
   if (status) {
     return rk_reader_set_error(reader, &failed);
   }
-  while ((status = rk_reader_next_ref(reader, &ref)) == RK_OK && !rk_follow_take(reader, &ref, &status)) {
+  while ((status = rk_reader_next_ref(reader, ref)) == RK_OK && !rk_follow_take(reader, ref, &status)) {
     if (status) {
       failed = (rk_error){.status = status, .offset = RK_NO_OFFSET, .message = "no memory for a row"};
       return rk_reader_set_error(reader, &failed);
     }
   }
+  return status;
+}
+
+rk_status rk_reader_next(rk_reader *reader, const rk_row **row)
+{
+  rk_row_ref ref;
+  const rk_status status = rk_reader_take_ref(reader, &ref);
   if (status) {
     return status;
   }

@@ -76,6 +76,8 @@ typedef struct rk_row_ref {
 
 /* As rk_reader_next, without making cells of the row: the same rows in the same order, one stream for both calls. */
 rk_status rk_reader_next_ref(rk_reader *reader, rk_row_ref *ref);
+/* The same for a reader that may follow or have a cursor, as rk_reader_next heeds both. */
+rk_status rk_reader_take_ref(rk_reader *reader, rk_row_ref *ref);
 
 /* For merging: the stream of rk_reader_next_ref in which a chunk can also be taken whole and undecoded. */
 typedef enum rk_unit_kind {

@@ -253,7 +253,7 @@ static rk_status peek_row(rk_stream *stream)
   if (stream->has_row) {
     return RK_OK;
   }
-  const rk_status status = rk_reader_next_ref(stream->reader, &stream->row);
+  const rk_status status = rk_reader_take_ref(stream->reader, &stream->row);
   stream->has_row = status == RK_OK;
   return status;
 }

@@ -28,12 +28,16 @@ def check(condition, what):
 
 
 def rows(path):
-    """The rows as rrd-dump tells them, without who wrote them: a stock stream does not say."""
+    """The rows as rrd-dump tells them, without who wrote them: a stock stream does not say. None of them twice."""
     text = subprocess.run([DUMP, "-F", "ndjson", path], stdout=subprocess.PIPE, check=True, timeout=100).stdout
     found = [json.loads(line) for line in text.splitlines()]
     for row in found:
         row.pop("writer")
         row.pop("row")
+    info = subprocess.run([DUMP, "--info", "--json", path], stdout=subprocess.PIPE, check=True, timeout=100).stdout
+    held = sum(store["rows"] for store in json.loads(info)["recordings"])
+    if held != len(found):
+        check(False, f"{path}: {len(found)} rows, which stand there {held} times")
     return found
 
 
