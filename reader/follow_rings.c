@@ -404,7 +404,7 @@ static hold look_at(int fd, ring *r, bool alive, int64_t now, int64_t offset, ui
       r->seen = true;
     }
     r->looked_ns = now;
-    int64_t stamp;
+    int64_t stamp = 0;
     if (state.tail < state.head && state.head - state.tail <= state.size) {
       const rk_status status = first_stamp(fd, &state, &stamp);
       if (status == RK_END) {

@@ -215,16 +215,19 @@ static rk_status load_lead(rk_zst *zst, size_t index)
   rk_buffer_reset(&zst->lead);
   uint8_t *lead = rk_buffer_extend(&zst->lead, unit->lead_size);
   const rk_status status = lead ? rk_source_read(&zst->raw, unit->offset, lead, unit->lead_size) : RK_ERR_NO_MEMORY;
+  if (status != RK_OK) {
+    return status;
+  }
   rk_zst_unit head;
-  if (status == RK_OK && (rk_unit_head_decode(lead, &head) != RK_OK || head.lead_size != unit->lead_size ||
-                          head.plain_size != unit->plain_size || !rk_unit_lead_check(lead, &head))) {
+  if (rk_unit_head_decode(lead, &head) != RK_OK || head.lead_size != unit->lead_size ||
+      head.plain_size != unit->plain_size || !rk_unit_lead_check(lead, &head)) {
     return RK_ERR_TRUNCATED; /* the file is changing under us */
   }
-  zst->has_lead = status == RK_OK;
+  zst->has_lead = true;
   zst->lead_unit = index;
   zst->frame = 0;
   zst->frame_offset = (rk_load_u16(lead + 18) & RK_UNIT_STREAM_HEADER) != 0 ? RK_STREAM_HEADER_SIZE : 0;
-  return status;
+  return RK_OK;
 }
 
 /* Copies where [from, from + size), which tells of [at, at + size) of a record, and [begin, begin + wanted) of the

@@ -312,7 +312,7 @@ static rk_status next(rk_reader *reader, rk_unit *unit, bool offers)
 
 rk_status rk_reader_next_ref(rk_reader *reader, rk_row_ref *ref)
 {
-  rk_unit unit;
+  rk_unit unit = {0};
   rk_status status;
   do {
     status = next(reader, &unit, false);
