@@ -47,7 +47,7 @@ seed=$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')
 echo "seeds 1 and $seed"
 "$bin/log_damage" "$directory/fixed.rrd.zst" 150 1
 "$bin/log_damage" "$directory/random.rrd.zst" 150 "$seed"
-"$bin/log_chaos" --zst --directory "$directory/chaos" --seed 3 --seconds 10
+"$bin/log_chaos" --zst --directory "$directory/chaos" --seed 3 --seconds 6
 
 # A small file system is filled and freed again.
 if [ "$(id -u)" = 0 ]; then
