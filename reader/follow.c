@@ -180,7 +180,7 @@ rk_status rk_follow_note(rk_reader *reader)
 bool rk_follow_doubt(rk_reader *reader, rk_input *input, const rk_pending_loss *loss)
 {
   rk_follow *f = reader->follow_state;
-  return f && f->begun && !input->source.zst && rk_source_locked(&input->source) &&
+  return f && f->begun && rk_source_locked(&input->source) &&
          rk_doubts_add(&f->doubts, input, loss, clock_ns(CLOCK_MONOTONIC));
 }
 

@@ -1,5 +1,6 @@
 /* Losses in a file that others write. */
 #include "reader/follow_doubts.h"
+#include "reader/source_zst.h"
 
 typedef struct doubt {
   rk_input *input;
@@ -20,6 +21,9 @@ bool rk_doubts_add(rk_doubts *doubts, rk_input *input, const rk_pending_loss *lo
 static bool is_healed(const doubt *one)
 {
   rk_source *source = &one->input->source;
+  if (source->zst) {
+    return rk_zst_healed(source, one->loss.in_file, one->loss.length);
+  }
   const uint64_t end = one->loss.offset + one->loss.length;
   uint64_t at = one->loss.offset;
   while (at < end) {
@@ -50,8 +54,8 @@ void rk_doubts_settle(rk_doubts *doubts, rk_reader *reader, const rk_input *inpu
     if (one.input != input || (!all && now - one.since < RK_DOUBT_NS)) {
       list[kept++] = one;
     } else if (!is_healed(&one)) {
-      rk_reader_lose(reader, one.input, one.loss.in_file, one.loss.length, one.loss.status, one.loss.reason,
-                     one.loss.writer);
+      rk_index_lose(reader, one.input, one.loss.in_file, one.loss.length, one.loss.status, one.loss.reason,
+                    one.loss.writer);
     }
   }
   doubts->list.count = kept;

@@ -13,9 +13,8 @@
 
 #define INFO_MAX ((uint64_t)16 << 20) /* a SetStoreInfo or activation frame */
 
-/* [offset, offset + length) of the file. */
-static void lose(rk_reader *reader, const rk_input *input, uint64_t offset, uint64_t length, rk_status status,
-                 const char *reason, uint32_t writer)
+void rk_index_lose(rk_reader *reader, const rk_input *input, uint64_t offset, uint64_t length, rk_status status,
+                   const char *reason, uint32_t writer)
 {
   reader->stats.loss_count++;
   reader->stats.lost_size += length;
@@ -30,7 +29,7 @@ void rk_reader_lose(rk_reader *reader, const rk_input *input, uint64_t offset, u
                     const char *reason, uint32_t writer)
 {
   rk_source_place(&input->source, &offset, &length);
-  lose(reader, input, offset, length, status, reason, writer);
+  rk_index_lose(reader, input, offset, length, status, reason, writer);
 }
 
 /* ---- The walk ---- */
@@ -387,7 +386,8 @@ static rk_status walk(indexing *ix, rk_scan *scan, rk_error *error)
   const rk_pending_loss *losses = ix->losses.items;
   for (size_t i = 0; status == RK_OK && i < ix->losses.count; i++) {
     if (!rk_follow_doubt(reader, input, &losses[i])) {
-      lose(reader, input, losses[i].in_file, losses[i].length, losses[i].status, losses[i].reason, losses[i].writer);
+      rk_index_lose(reader, input, losses[i].in_file, losses[i].length, losses[i].status, losses[i].reason,
+                    losses[i].writer);
     }
   }
   free(ix->losses.items);

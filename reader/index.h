@@ -14,6 +14,12 @@ bool rk_index_add_writer(rk_reader *reader, const rk_store *store, const rk_writ
 void rk_index_note_recording(rk_store_entry *store, const rk_recording_record *record, const char *boot_id);
 void rk_index_note_info(rk_store_entry *store, const rk_store_info *info);
 
+/* ---- index.c ---- */
+
+/* rk_reader_lose of [offset, offset + length) of the file. */
+void rk_index_lose(rk_reader *reader, const rk_input *input, uint64_t offset, uint64_t length, rk_status status,
+                   const char *reason, uint32_t writer);
+
 /* ---- index_losses.c ---- */
 
 /* A loss that waits for the end of the walk, when the writer may be known. */

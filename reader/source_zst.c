@@ -426,6 +426,32 @@ const rk_unit_loss *rk_zst_losses(const rk_source *source, size_t *count)
   return source->zst ? source->zst->walk.losses : NULL;
 }
 
+static bool is_filler(rk_source *raw, uint64_t offset, uint64_t most, uint64_t *size)
+{
+  uint8_t bytes[RK_SEAL_SIZE];
+  rk_zst_unit unit;
+  rk_seal seal;
+  const bool ok =
+      rk_source_read(raw, offset, bytes, RK_UNIT_HEAD_SIZE) == RK_OK && rk_unit_head_decode(bytes, &unit) == RK_OK &&
+      unit.size <= most && rk_source_read(raw, offset + unit.size - RK_SEAL_SIZE, bytes, RK_SEAL_SIZE) == RK_OK &&
+      rk_unit_seal_decode(bytes, &seal) == RK_OK && (seal.flags & RK_SEAL_FILLER) != 0 && seal.frame_size == unit.size;
+  *size = ok ? unit.size : 0;
+  return ok;
+}
+
+bool rk_zst_healed(rk_source *source, uint64_t offset, uint64_t length)
+{
+  rk_zst *zst = source->zst;
+  const uint64_t end = offset + length;
+  uint64_t size;
+  pthread_mutex_lock(&zst->cache->mutex);
+  while (offset < end && is_filler(&zst->raw, offset, end - offset, &size)) {
+    offset += size;
+  }
+  pthread_mutex_unlock(&zst->cache->mutex);
+  return offset == end;
+}
+
 uint64_t rk_zst_filler_count(const rk_source *source)
 {
   return source->zst ? source->zst->walk.filler_count : 0;

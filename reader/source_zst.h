@@ -36,6 +36,8 @@ const rk_source *rk_zst_raw(const rk_source *source);
 
 /* Ranges of the file that are no units, in order; lent until the next rk_zst_grow. 0 where the source is no such. */
 const rk_unit_loss *rk_zst_losses(const rk_source *source, size_t *count);
+/* Whether a range of the file that was lost is whole fillers now. */
+bool rk_zst_healed(rk_source *source, uint64_t offset, uint64_t length);
 uint64_t rk_zst_filler_count(const rk_source *source);
 
 /* Where [*offset, *offset + *length) of the plain stream lies in the file: whole units as they are, a part of one in
