@@ -1,0 +1,195 @@
+/* Rows to a file as fast as they go: compressions, file systems, threads and processes; beside a plain write of as many
+ * bytes, the plain codec on the same bytes, and one thread. */
+#include <errno.h>
+#include <fcntl.h>
+#include <lz4.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include "bench.h"
+#include "fleet.h"
+
+enum { BLOCK = 256 << 10 };
+
+/* A recording's bytes, as the floors take them. */
+typedef struct bytes {
+  char *data;
+  size_t size;
+} bytes;
+
+typedef struct codec {
+  const char *name;
+  rk_compression compression;
+  const char *suffix;
+  double (*floor)(const bytes *plain, const char *path); /* bytes/s */
+} codec;
+
+static bytes read_all(const char *path)
+{
+  bytes b = {.size = (size_t)bench_file_size(path)};
+  b.data = malloc(b.size);
+  FILE *file = fopen(path, "rb");
+  if (b.data == NULL || file == NULL || fread(b.data, 1, b.size, file) != b.size) {
+    bench_die("cannot read %s", path);
+  }
+  fclose(file);
+  return b;
+}
+
+static double plain_write(const bytes *plain, const char *path)
+{
+  const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
+  const double begin = bench_now();
+  for (size_t at = 0; at < plain->size; at += BLOCK) {
+    const size_t n = plain->size - at < BLOCK ? plain->size - at : BLOCK;
+    if (write(fd, plain->data + at, n) != (ssize_t)n) {
+      bench_die("%s: %s", path, strerror(errno));
+    }
+  }
+  const double seconds = bench_now() - begin;
+  close(fd);
+  bench_drop(path);
+  return (double)plain->size / seconds;
+}
+
+static double plain_lz4(const bytes *plain, const char *path)
+{
+  (void)path;
+  return (double)plain->size / bench_lz4(plain->data, plain->size);
+}
+
+static double plain_zstd(const bytes *plain, const char *path)
+{
+  (void)path;
+  const size_t bound = ZSTD_compressBound(BLOCK);
+  char *to = malloc(bound);
+  ZSTD_CCtx *context = ZSTD_createCCtx();
+  const double begin = bench_now();
+  for (size_t at = 0; at < plain->size; at += BLOCK) {
+    const size_t n = plain->size - at < BLOCK ? plain->size - at : BLOCK;
+    if (ZSTD_isError(ZSTD_compressCCtx(context, to, bound, plain->data + at, n, 1))) {
+      bench_die("zstd does not compress");
+    }
+  }
+  const double seconds = bench_now() - begin;
+  ZSTD_freeCCtx(context);
+  free(to);
+  return (double)plain->size / seconds;
+}
+
+static const codec codecs[] = {{"none", RK_COMPRESSION_NONE, "", plain_write},
+                               {"LZ4", RK_COMPRESSION_LZ4, "", plain_lz4},
+                               {"zstd", RK_COMPRESSION_DEFAULT, ".zst", plain_zstd}};
+enum { CODECS = sizeof codecs / sizeof codecs[0] };
+
+typedef struct place {
+  const char *name, *directory;
+} place;
+
+static void write_rows(const codec *c, const place *p, size_t size, uint64_t rows, unsigned processes, unsigned threads,
+                       fleet_result *result)
+{
+  char path[4096];
+  snprintf(path, sizeof path, "%s/write.rrd%s", p->directory, c->suffix);
+  fleet_run(&(fleet_plan){.path = path,
+                          .options = {.application_id = "bench", .compression = c->compression},
+                          .processes = processes,
+                          .threads = threads,
+                          .size = size,
+                          .rows = rows / processes / threads},
+            result);
+  bench_drop(path);
+}
+
+/* One thread: rows a second, and bytes a second beside the floor. */
+static void alone(const bench_options *o, const codec *c, const place *p, size_t size, bench_demand rate_asked,
+                  bench_demand floor_asked)
+{
+  const uint64_t rows = (uint64_t)(o->scale * 256e6) / (size + 64);
+  char path[4096];
+  snprintf(path, sizeof path, "%s/floor.rrd", p->directory);
+  fleet_result result;
+  fleet_run(&(fleet_plan){.path = path,
+                          .options = {.application_id = "bench", .compression = RK_COMPRESSION_NONE},
+                          .size = size,
+                          .rows = rows},
+            &result);
+  const bytes plain = read_all(path);
+  bench_drop(path);
+  bench_pair rate = {0};
+  bench_pair speed = {0};
+  bench_pair cpu = {0};
+  for (int i = 0; i < o->runs; i++) {
+    const double floor = c->floor(&plain, path);
+    write_rows(c, p, size, rows, 1, 1, &result);
+    bench_add(&rate, (double)rows / result.seconds / 1e6, rate_asked.at_least);
+    bench_add(&speed, (double)plain.size / result.seconds / 1e6, floor / 1e6);
+    bench_add(&cpu, result.cpu_seconds / (double)plain.size * 1e9, 1e9 / floor);
+  }
+  free(plain.data);
+  char what[128];
+  snprintf(what, sizeof what, "%zu B, %s, %s", size, c->name, p->name);
+  if (rate_asked.at_least > 0) {
+    bench_tell(o, what, "M rows/s", &rate, "asked", (bench_demand){.at_least = 1});
+  }
+  const char *floor = c->floor == plain_write ? "plain write" : c->floor == plain_lz4 ? "plain LZ4" : "plain zstd";
+  bench_tell(o, what, "MB/s", &speed, floor, floor_asked);
+  bench_tell(o, what, "CPU s/GB", &cpu, floor, (bench_demand){0});
+}
+
+/* Several threads or processes beside one thread. */
+static void together(const bench_options *o, const codec *c, const place *p, unsigned processes, unsigned threads,
+                     double asked)
+{
+  const uint64_t rows = (uint64_t)(o->scale * 2e6);
+  bench_pair pair = {0};
+  for (int i = 0; i < o->runs; i++) {
+    fleet_result one;
+    fleet_result many;
+    write_rows(c, p, 64, rows, 1, 1, &one);
+    write_rows(c, p, 64, rows, processes, threads, &many);
+    bench_add(&pair, (double)many.rows / many.seconds / 1e6, (double)one.rows / one.seconds / 1e6);
+  }
+  char what[128];
+  snprintf(what, sizeof what, "64 B, %s, %s: %u %s", c->name, p->name, processes > 1 ? processes : threads,
+           processes > 1 ? "processes" : "threads");
+  bench_tell(o, what, "M rows/s", &pair, "one thread", (bench_demand){.at_least = asked});
+}
+
+int main(int argc, char **argv)
+{
+  bench_options o;
+  bench_start(&o, argc, argv);
+  char memory[] = "/dev/shm/bench-XXXXXX";
+  const bool has_memory = mkdtemp(memory) != NULL;
+  const place places[] = {{"disk", "."}, {"tmpfs", memory}};
+  for (size_t k = 0; k < (has_memory ? 2 : 1); k++) {
+    for (size_t i = 0; i < CODECS; i++) {
+      const codec *c = &codecs[i];
+      const bool packs = c->compression == RK_COMPRESSION_LZ4;
+      alone(&o, c, &places[k], 64,
+            (bench_demand){.at_least = k != 0                    ? 0
+                                       : c->floor == plain_write ? 20
+                                       : packs                   ? 5.5
+                                                                 : 0},
+            (bench_demand){.at_least = packs ? 0.8 : 0});
+      alone(&o, c, &places[k], 4096, (bench_demand){0},
+            (bench_demand){.at_least = packs                     ? 0.8
+                                       : c->floor == plain_write ? 0.5
+                                                                 : 0});
+    }
+  }
+  for (size_t i = 0; i < 2; i++) {
+    together(&o, &codecs[i], &places[0], 1, 2, 1.8);
+    together(&o, &codecs[i], &places[0], 2, 1, 1.8);
+    together(&o, &codecs[i], &places[0], 1, 10, 0);
+    together(&o, &codecs[i], &places[0], 10, 1, 0);
+  }
+  if (has_memory) {
+    rmdir(memory);
+  }
+  return bench_finish(&o);
+}
