@@ -186,27 +186,22 @@ rk_status rk_builder_append_nulls(rk_builder *builder, int64_t count)
   return settle(builder, length, rk_builder_add_blank(builder, count, true));
 }
 
-static rk_status append_packed(rk_builder *b, const void *values, size_t count)
+/* Counts `count` packed elements as appended and finds the room for their values. */
+static rk_status extend_packed(rk_builder *b, size_t count, uint8_t **room)
 {
-  if (count > INT64_MAX / 2 || b->length > INT64_MAX / 2) {
+  size_t size;
+  if (count > INT64_MAX / 2 || b->length > INT64_MAX / 2 ||
+      __builtin_mul_overflow(count, b->type == RK_TYPE_FIXED_SIZE_LIST ? (size_t)b->field->size : b->bits / 8, &size)) {
     return RK_ERR_LIMIT;
   }
   if (!rk_builder_add_valid(b, (int64_t)count)) {
     return RK_ERR_NO_MEMORY;
   }
   rk_status status = RK_OK;
-  size_t size;
   if (b->type == RK_TYPE_FIXED_SIZE_LIST) {
-    if (__builtin_mul_overflow(count, (size_t)b->field->size, &size)) {
-      return RK_ERR_LIMIT;
-    }
-    status = append_packed(b->children, values, size);
-  } else {
-    if (__builtin_mul_overflow(count, (size_t)(b->bits / 8), &size)) {
-      return RK_ERR_LIMIT;
-    }
-    rk_buffer_append(&b->values, values, size);
-    status = b->values.failed ? RK_ERR_NO_MEMORY : RK_OK;
+    status = extend_packed(b->children, size, room);
+  } else if ((*room = rk_buffer_extend(&b->values, size)) == NULL && size > 0) {
+    status = RK_ERR_NO_MEMORY;
   }
   b->length += status == RK_OK ? (int64_t)count : 0;
   return status;
@@ -214,11 +209,66 @@ static rk_status append_packed(rk_builder *b, const void *values, size_t count)
 
 rk_status rk_builder_append_packed(rk_builder *builder, const void *values, size_t count)
 {
-  if (rk_field_packed_size(builder->field) == 0) {
+  const size_t each = rk_field_packed_size(builder->field);
+  if (each == 0) {
     return RK_ERR_MISUSE;
   }
   const int64_t length = builder->length;
-  return settle(builder, length, append_packed(builder, values, count));
+  uint8_t *room;
+  const rk_status status = extend_packed(builder, count, &room);
+  if (status == RK_OK && count > 0) {
+    memcpy(room, values, count * each);
+  }
+  return settle(builder, length, status);
+}
+
+/* `rows` pieces of `size` bytes, one every `stride` bytes, side by side. */
+static void copy_pieces(uint8_t *to, const uint8_t *from, size_t stride, size_t size, size_t rows)
+{
+  if (size == 8) {
+    for (size_t i = 0; i < rows; i++) {
+      memcpy(to + i * 8, from + i * stride, 8);
+    }
+    return;
+  }
+  for (size_t i = 0; i < rows; i++) {
+    memcpy(to + i * size, from + i * stride, size);
+  }
+}
+
+rk_status rk_builder_append_lists(rk_builder *builder, const void *values, size_t stride, size_t count, size_t rows)
+{
+  rk_builder *b = builder;
+  const size_t each = rk_type_is_ranges(b->type) ? rk_field_packed_size(b->children->field) : 0;
+  if (each == 0 || !is_settled(b)) {
+    return RK_ERR_MISUSE;
+  }
+  const int64_t length = b->length, first = b->children->length;
+  size_t total;
+  if (__builtin_mul_overflow(count, rows, &total) ||
+      total > (b->wide ? (size_t)INT64_MAX : (size_t)INT32_MAX) - (size_t)first) {
+    return RK_ERR_LIMIT;
+  }
+  uint8_t *room = NULL;
+  rk_status status =
+      rk_builder_add_valid(b, (int64_t)rows) ? extend_packed(b->children, total, &room) : RK_ERR_NO_MEMORY;
+  uint8_t *ends = status == RK_OK ? rk_buffer_extend(&b->values, rows * (b->wide ? 8 : 4)) : NULL;
+  if (ends == NULL && rows > 0) {
+    return settle(b, length, status == RK_OK ? RK_ERR_NO_MEMORY : status);
+  }
+  if (total > 0) {
+    copy_pieces(room, values, stride, count * each, rows);
+  }
+  for (size_t i = 0; i < rows; i++) {
+    const int64_t end = first + (int64_t)((i + 1) * count);
+    if (b->wide) {
+      rk_store_i64(ends + 8 * i, end);
+    } else {
+      rk_store_i32(ends + 4 * i, (int32_t)end);
+    }
+  }
+  b->length += (int64_t)rows;
+  return RK_OK;
 }
 
 rk_status rk_builder_append_bytes(rk_builder *builder, const void *bytes, size_t size)

@@ -25,7 +25,7 @@ static RK_FAR void add_metadata(rk_field *field, rk_metadata *metadata, const ch
 static bool row_ids_sorted(const uint8_t *ids, int64_t count)
 {
   for (int64_t i = 1; i < count; i++) {
-    if (memcmp(ids + RK_TUID_SIZE * (i - 1), ids + RK_TUID_SIZE * i, RK_TUID_SIZE) > 0) {
+    if (rk_tuid_compare(rk_tuid_load(ids + RK_TUID_SIZE * (i - 1)), rk_tuid_load(ids + RK_TUID_SIZE * i)) > 0) {
       return false;
     }
   }

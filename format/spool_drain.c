@@ -35,7 +35,7 @@ void rk_drain_trim(rk_drain *drain)
 
 void rk_drain_free(rk_drain *drain)
 {
-  rk_buffer *const buffers[] = {&drain->rows,    &drain->groups, &drain->slots, &drain->columns,
+  rk_buffer *const buffers[] = {&drain->runs,    &drain->groups, &drain->slots, &drain->columns,
                                 &drain->row_ids, &drain->times,  &drain->ipc,   &drain->packed};
   for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) {
     rk_buffer_free(buffers[i]);
@@ -100,25 +100,54 @@ static column *column_of(rk_drain *drain, const rk_drain_names *names, uint32_t 
   return fresh;
 }
 
-/* RK_ERR_CORRUPT, RK_ERR_LIMIT: the cell cannot be taken, the builder may hold some of its items. */
-static rk_status append_items(rk_drain *drain, const column *at, const rk_spool_cell *cell)
+/* Rows without this component since the column was last filled. */
+static rk_status fill_up(column *at, int64_t index)
 {
-  rk_builder *items = rk_builder_child(at->builder, 0);
+  const int64_t missing = index - at->filled;
+  at->filled = index;
+  return missing == 0 ? RK_OK : rk_builder_append_nulls(at->builder, missing);
+}
+
+/* The same cell of `count` rows, `stride` bytes apart, from row number `index` of the group on. A cell that cannot be
+ * taken is left out. */
+static rk_status add_cell(rk_drain *drain, column *at, const rk_spool_cell *cell, size_t stride, int64_t index,
+                          uint32_t count)
+{
   if (cell->form == RK_CELL_PACKED) {
     const size_t each = rk_field_packed_size(at->component.item);
     if (each == 0 || (uint64_t)cell->count * each != cell->size) {
-      return RK_ERR_CORRUPT;
+      drain->damaged = true;
+      return RK_OK;
     }
-    return rk_builder_append_packed(items, cell->data, cell->count);
+    rk_status status = fill_up(at, index);
+    status = status != RK_OK ? status : rk_builder_append_lists(at->builder, cell->data, stride, cell->count, count);
+    at->filled += status == RK_OK ? count : 0;
+    drain->damaged |= status == RK_ERR_LIMIT;
+    return status == RK_ERR_LIMIT ? RK_OK : status;
   }
-  struct ArrowArray array;
-  const rk_status status =
-      rk_flat_read(&drain->arena, at->component.item, cell->data, cell->size, (int64_t)cell->count, &array);
-  return status != RK_OK ? status : rk_builder_append(items, &array, 0, array.length);
+  for (uint32_t i = 0; i < count; i++) {
+    struct ArrowArray array;
+    rk_status status = fill_up(at, index + i);
+    status = status != RK_OK ? status
+                             : rk_flat_read(&drain->arena, at->component.item, cell->data + i * stride, cell->size,
+                                            (int64_t)cell->count, &array);
+    status = status != RK_OK ? status : rk_builder_append(rk_builder_child(at->builder, 0), &array, 0, array.length);
+    if (status == RK_ERR_CORRUPT || status == RK_ERR_LIMIT) {
+      drain->damaged = true;
+      continue;
+    }
+    status = status != RK_OK ? status : rk_builder_close_list(at->builder);
+    if (status != RK_OK) {
+      return status;
+    }
+    at->filled++;
+  }
+  return RK_OK;
 }
 
-/* Puts the cells of row number `row` of the group into their columns. */
-static rk_status add_cells(rk_drain *drain, const rk_drain_names *names, const rk_spool_row *row, int64_t index)
+/* Puts the cells of a run, whose first row is `row`, number `index` of the group, into their columns. */
+static rk_status add_cells(rk_drain *drain, const rk_drain_names *names, const rk_spool_row *row, size_t stride,
+                           int64_t index, uint32_t count)
 {
   rk_spool_cell cell;
   size_t position = 0;
@@ -132,23 +161,10 @@ static rk_status add_cells(rk_drain *drain, const rk_drain_names *names, const r
       drain->damaged = true;
       continue;
     }
-    rk_status status = RK_OK;
-    if (at->filled < index) {
-      status = rk_builder_append_nulls(at->builder, index - at->filled);
-      at->filled = index;
-    }
-    if (status == RK_OK) {
-      status = append_items(drain, at, &cell);
-      if (status == RK_ERR_CORRUPT || status == RK_ERR_LIMIT) {
-        drain->damaged = true;
-        continue;
-      }
-    }
-    status = status != RK_OK ? status : rk_builder_close_list(at->builder);
+    const rk_status status = add_cell(drain, at, &cell, stride, index, count);
     if (status != RK_OK) {
       return status;
     }
-    at->filled++;
   }
   return RK_OK;
 }
@@ -181,6 +197,24 @@ static size_t list_timelines(const rk_drain *drain, const rk_drain_names *names,
   return count + 1;
 }
 
+/* Row ids and stamps of a run. */
+static void add_heads(const rk_spool_row *first, size_t stride, uint32_t count, uint32_t tag, uint8_t *row_ids,
+                      uint8_t *times, rk_seal *seal)
+{
+  const uint8_t *row = first->times - RK_SPOOL_ROW_HEADER;
+  int64_t low = seal->min_log_time, high = seal->max_log_time;
+  for (size_t i = 0; i < count; i++, row += stride) {
+    const int64_t stamp = rk_load_i64(row + 8);
+    const rk_tuid id = {.time_ns = (uint64_t)stamp, .inc = rk_row_inc(tag, rk_load_u32(row + 4))};
+    rk_tuid_store(row_ids + i * RK_TUID_SIZE, id);
+    rk_store_i64(times + i * 8, stamp);
+    low = stamp < low ? stamp : low;
+    high = stamp > high ? stamp : high;
+  }
+  seal->min_log_time = low;
+  seal->max_log_time = high;
+}
+
 /* Transposes the group's rows: row ids, times, columns. */
 static rk_status transpose(rk_drain *drain, const rk_drain_names *names, const rk_row_source *source,
                            const rk_group *group, uint32_t tag, rk_seal *seal)
@@ -194,35 +228,34 @@ static rk_status transpose(rk_drain *drain, const rk_drain_names *names, const r
   if (row_ids == NULL || times == NULL) {
     return RK_ERR_NO_MEMORY;
   }
-  const rk_row_ref *refs = (const rk_row_ref *)(void *)drain->rows.data;
+  const rk_row_run *runs = (const rk_row_run *)(void *)drain->runs.data;
+  seal->min_log_time = INT64_MAX;
+  seal->max_log_time = INT64_MIN;
   size_t index = 0;
-  for (uint32_t at = group->first; at != RK_NO_ROW; at = refs[at].next, index++) {
+  for (uint32_t at = group->first; at != RK_NO_RUN; at = runs[at].next) {
+    const uint32_t count = runs[at].count;
+    const size_t stride = runs[at].stride;
     rk_spool_row row;
-    if (rk_row_source_at(source, refs[at].position, &row) != RK_OK) {
+    if (rk_row_source_at(source, runs[at].position, &row) != RK_OK) {
       return RK_ERR_CORRUPT;
     }
-    const rk_tuid id = {.time_ns = (uint64_t)row.stamp_ns, .inc = rk_row_inc(tag, row.row_number)};
-    rk_tuid_store(row_ids + index * RK_TUID_SIZE, id);
-    rk_store_i64(times + index * 8, row.stamp_ns);
+    seal->first_row = index == 0 ? row.row_number : seal->first_row;
+    add_heads(&row, stride, count, tag, row_ids + index * RK_TUID_SIZE, times + index * 8, seal);
     for (size_t i = 0; i < timeline_count; i++) {
-      memcpy(times + ((i + 1) * n + index) * 8, row.times + i * 8, 8);
+      for (size_t k = 0; k < count; k++) {
+        memcpy(times + ((i + 1) * n + index + k) * 8, row.times + k * stride + i * 8, 8);
+      }
     }
-    if (index == 0) {
-      seal->first_row = row.row_number;
-      seal->min_log_time = seal->max_log_time = row.stamp_ns;
-    }
-    seal->min_log_time = row.stamp_ns < seal->min_log_time ? row.stamp_ns : seal->min_log_time;
-    seal->max_log_time = row.stamp_ns > seal->max_log_time ? row.stamp_ns : seal->max_log_time;
-    const rk_status status = add_cells(drain, names, &row, (int64_t)index);
+    const rk_status status = add_cells(drain, names, &row, stride, (int64_t)index, count);
     if (status != RK_OK) {
       return status;
     }
+    index += count;
   }
   column *columns = (column *)(void *)drain->columns.data;
   const size_t column_count = drain->columns.size / sizeof *columns;
   for (size_t i = 0; i < column_count; i++) {
-    const int64_t missing = (int64_t)n - columns[i].filled;
-    if (missing > 0 && rk_builder_append_nulls(columns[i].builder, missing) != RK_OK) {
+    if (fill_up(&columns[i], (int64_t)n) != RK_OK) {
       return RK_ERR_NO_MEMORY;
     }
     columns[i].lists = rk_builder_view(columns[i].builder);

@@ -48,18 +48,24 @@ rk_row_source rk_row_source_ring(const uint8_t *data, uint64_t size, uint64_t be
 rk_row_source rk_row_source_memory(const uint8_t *data, uint64_t size, uint64_t begin, uint64_t ring_size);
 /* The row at `position`, as rk_spool_row_parse. */
 rk_status rk_row_source_at(const rk_row_source *source, uint64_t position, rk_spool_row *row);
+/* How many rows from this one on, which was parsed at `position`, are of its shape, lie side by side and are as sound
+ * as it is. */
+uint64_t rk_row_source_run(const rk_row_source *source, uint64_t position, const rk_spool_row *row);
 /* Where a pass over the source's rows ends: RK_DRAIN_SIZE on at a row's end, or at source->end. `sound`: the end is at
  * damage where that comes first; else damage ends the search and the pass takes all. */
 uint64_t rk_row_source_pass(const rk_row_source *source, bool sound);
 
 /* ---- Gathering ---- */
 
-#define RK_NO_ROW UINT32_MAX
+#define RK_NO_RUN UINT32_MAX
 
-typedef struct rk_row_ref {
-  uint64_t position;
-  uint32_t next; /* in the same group, or RK_NO_ROW */
-} rk_row_ref;
+/* Rows of one shape (the same size, cells of the same components and sizes) that lie at equal distances. */
+typedef struct rk_row_run {
+  uint64_t position; /* of the first */
+  uint32_t stride;
+  uint32_t count;
+  uint32_t next; /* run of the same group, or RK_NO_RUN */
+} rk_row_run;
 
 /* Rows of one entity and one set of timelines, in writer order: a chunk to be. */
 typedef struct rk_group {
@@ -67,7 +73,7 @@ typedef struct rk_group {
   uint32_t entity_id, set_id;
   uint32_t timeline_count; /* of the set */
   bool is_static;
-  uint32_t first, last; /* row refs */
+  uint32_t first, last; /* runs */
   uint32_t count;
   size_t size;
 } rk_group;
@@ -86,7 +92,7 @@ typedef struct rk_drain {
   uint32_t first_row; /* number of the first row */
   bool damaged;       /* some rows, or parts of them, were impossible and are left out */
   /* private */
-  rk_buffer rows;   /* rk_row_ref[] */
+  rk_buffer runs;   /* rk_row_run[] */
   rk_buffer groups; /* rk_group[], by first row */
   rk_buffer slots;  /* u32[]: hash table over the open groups */
   rk_buffer columns;

@@ -63,8 +63,8 @@ static rk_group *add_group(rk_drain *drain, const rk_drain_names *names, const r
   *group = (rk_group){.entity_id = row->entity,
                       .set_id = row->timeline_set,
                       .is_static = row->is_static,
-                      .first = RK_NO_ROW,
-                      .last = RK_NO_ROW};
+                      .first = RK_NO_RUN,
+                      .last = RK_NO_RUN};
   const int timeline_count = names->timelines(names->context, row->timeline_set, NULL);
   if (timeline_count >= 0) {
     group->entity = names->entity(names->context, row->entity);
@@ -74,53 +74,98 @@ static rk_group *add_group(rk_drain *drain, const rk_drain_names *names, const r
   return group;
 }
 
-static rk_status add_row(rk_drain *drain, const rk_drain_names *names, const rk_spool_row *row, uint64_t position)
+/* The open group that such a row goes to, made at need. RK_ERR_CORRUPT: the row is impossible. RK_ERR_NO_MEMORY. */
+static rk_status group_for(rk_drain *drain, const rk_drain_names *names, const rk_spool_row *row, rk_group **group)
 {
   if (!grow_slots(drain)) {
     return RK_ERR_NO_MEMORY;
   }
   uint32_t *slot = slot_of(drain, row->entity, row->timeline_set, row->is_static);
-  rk_group *group = *slot == UINT32_MAX ? NULL : &groups_of(drain)[*slot];
-  if (group == NULL || group->count == RK_CHUNK_ROWS || group->size + row->size > RK_CHUNK_SIZE) {
-    group = add_group(drain, names, row);
-    if (group == NULL) {
-      return RK_ERR_NO_MEMORY;
-    }
-    if (group->entity == NULL || row->timeline_count != group->timeline_count) {
-      drain->group_count--;
-      drain->groups.size -= sizeof *group;
+  *group = *slot == UINT32_MAX ? NULL : &groups_of(drain)[*slot];
+  if (*group != NULL && (*group)->count < RK_CHUNK_ROWS && (*group)->size + row->size <= RK_CHUNK_SIZE) {
+    return row->timeline_count == (*group)->timeline_count ? RK_OK : RK_ERR_CORRUPT;
+  }
+  *group = add_group(drain, names, row);
+  if (*group == NULL) {
+    return RK_ERR_NO_MEMORY;
+  }
+  if ((*group)->entity == NULL || row->timeline_count != (*group)->timeline_count) {
+    drain->group_count--;
+    drain->groups.size -= sizeof **group;
+    return RK_ERR_CORRUPT;
+  }
+  *slot = (uint32_t)(drain->group_count - 1);
+  return RK_OK;
+}
+
+static const uint8_t *bytes_at(const rk_row_source *source, uint64_t position)
+{
+  return source->data + ((position - source->base) & source->mask);
+}
+
+/* Takes one more row into the run, if it is of its shape and as far from the last one as those are from each other:
+ * thus rows of several entities that take turns make one run each. */
+static bool extend_run(rk_row_run *run, const rk_row_source *source, const rk_spool_row *row, uint64_t position)
+{
+  const uint64_t distance = position - run->position;
+  const uint64_t stride = run->count == 1 ? distance : run->stride;
+  if (stride > UINT32_MAX || distance != stride * run->count ||
+      bytes_at(source, run->position) + distance != bytes_at(source, position) ||
+      !rk_spool_row_alike(row, bytes_at(source, run->position))) {
+    return false;
+  }
+  run->stride = (uint32_t)stride;
+  run->count++;
+  return true;
+}
+
+/* `count` rows of one shape side by side, of which `row` is the first. */
+static rk_status add_rows(rk_drain *drain, const rk_drain_names *names, const rk_row_source *source,
+                          const rk_spool_row *row, uint64_t position, uint64_t count)
+{
+  while (count > 0) {
+    rk_group *group;
+    const rk_status status = group_for(drain, names, row, &group);
+    if (status == RK_ERR_CORRUPT) {
       drain->damaged = true;
       return RK_OK;
     }
-    *slot = (uint32_t)(drain->group_count - 1);
-  } else if (row->timeline_count != group->timeline_count) {
-    drain->damaged = true;
-    return RK_OK;
+    if (status != RK_OK) {
+      return status;
+    }
+    uint64_t taken = group->size < RK_CHUNK_SIZE ? (RK_CHUNK_SIZE - group->size) / row->size : 0;
+    taken = taken < RK_CHUNK_ROWS - group->count ? taken : RK_CHUNK_ROWS - group->count;
+    taken = taken == 0 ? 1 : taken < count ? taken : count;
+    rk_row_run *runs = (rk_row_run *)(void *)drain->runs.data;
+    if (count > 1 || group->count == 0 || !extend_run(&runs[group->last], source, row, position)) {
+      const uint32_t index = (uint32_t)(drain->runs.size / sizeof *runs);
+      rk_row_run *run = rk_buffer_extend(&drain->runs, sizeof *run);
+      if (run == NULL) {
+        return RK_ERR_NO_MEMORY;
+      }
+      *run = (rk_row_run){.position = position, .stride = row->size, .count = (uint32_t)taken, .next = RK_NO_RUN};
+      if (group->count == 0) {
+        group->first = index;
+      } else {
+        ((rk_row_run *)(void *)drain->runs.data)[group->last].next = index;
+      }
+      group->last = index;
+    }
+    group->count += (uint32_t)taken;
+    group->size += taken * row->size;
+    if (drain->row_count == 0) {
+      drain->first_row = row->row_number;
+    }
+    drain->row_count += (uint32_t)taken;
+    position += taken * row->size;
+    count -= taken;
   }
-  rk_row_ref *ref = rk_buffer_extend(&drain->rows, sizeof *ref);
-  if (ref == NULL) {
-    return RK_ERR_NO_MEMORY;
-  }
-  *ref = (rk_row_ref){.position = position, .next = RK_NO_ROW};
-  const uint32_t index = (uint32_t)(drain->rows.size / sizeof *ref - 1);
-  if (group->count == 0) {
-    group->first = index;
-  } else {
-    ((rk_row_ref *)(void *)drain->rows.data)[group->last].next = index;
-  }
-  group->last = index;
-  group->count++;
-  group->size += row->size;
-  if (drain->row_count == 0) {
-    drain->first_row = row->row_number;
-  }
-  drain->row_count++;
   return RK_OK;
 }
 
 rk_status rk_drain_gather(rk_drain *drain, const rk_drain_names *names, const rk_row_source *source)
 {
-  rk_buffer_reset(&drain->rows);
+  rk_buffer_reset(&drain->runs);
   rk_buffer_reset(&drain->groups);
   rk_buffer_reset(&drain->slots);
   drain->group_count = 0;
@@ -129,15 +174,19 @@ rk_status rk_drain_gather(rk_drain *drain, const rk_drain_names *names, const rk
   drain->damaged = false;
   for (uint64_t position = source->begin; position < source->end;) {
     rk_spool_row row;
+    uint64_t count = 1;
     const rk_status status = rk_row_source_at(source, position, &row);
     if (status == RK_ERR_CORRUPT) {
       drain->damaged = true; /* where the next row begins is not known */
       break;
     }
-    if (status == RK_OK && add_row(drain, names, &row, position) != RK_OK) {
-      return RK_ERR_NO_MEMORY;
+    if (status == RK_OK) {
+      count = rk_row_source_run(source, position, &row);
+      if (add_rows(drain, names, source, &row, position, count) != RK_OK) {
+        return RK_ERR_NO_MEMORY;
+      }
     }
-    position += row.size;
+    position += count * row.size;
   }
   return RK_OK;
 }
@@ -165,16 +214,32 @@ rk_row_source rk_row_source_memory(const uint8_t *data, uint64_t size, uint64_t 
                          .end = begin + size};
 }
 
-rk_status rk_row_source_at(const rk_row_source *source, uint64_t position, rk_spool_row *row)
+/* Bytes of the source that lie side by side from `position` on. */
+static uint64_t available_at(const rk_row_source *source, uint64_t position)
 {
-  const uint64_t at = (position - source->base) & source->mask;
-  uint64_t available = source->size - at;
+  uint64_t available = source->size - ((position - source->base) & source->mask);
   if (source->wrap != 0) {
     const uint64_t contiguous = source->wrap - (position & (source->wrap - 1));
     available = contiguous < available ? contiguous : available;
   }
   const uint64_t left = source->end - position;
-  return rk_spool_row_parse(source->data + at, (size_t)(left < available ? left : available), row);
+  return left < available ? left : available;
+}
+
+rk_status rk_row_source_at(const rk_row_source *source, uint64_t position, rk_spool_row *row)
+{
+  return rk_spool_row_parse(bytes_at(source, position), (size_t)available_at(source, position), row);
+}
+
+uint64_t rk_row_source_run(const rk_row_source *source, uint64_t position, const rk_spool_row *row)
+{
+  const uint64_t available = available_at(source, position);
+  const uint8_t *at = bytes_at(source, position);
+  uint64_t count = 1;
+  while ((count + 1) * row->size <= available && rk_spool_row_alike(row, at + count * row->size)) {
+    count++;
+  }
+  return count;
 }
 
 uint64_t rk_row_source_pass(const rk_row_source *source, bool sound)
