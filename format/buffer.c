@@ -42,6 +42,9 @@ bool rk_buffer_reserve(rk_buffer *buffer, size_t more)
 
 bool rk_buffer_reserve_exactly(rk_buffer *buffer, size_t size)
 {
+  if (buffer->failed) {
+    return false;
+  }
   buffer->data = malloc(size > 0 ? size : 1);
   buffer->capacity = buffer->data == NULL ? 0 : size;
   buffer->failed = buffer->data == NULL;
