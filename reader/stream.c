@@ -258,11 +258,17 @@ static rk_status peek_row(rk_stream *stream)
   return status;
 }
 
+/* Of the row that was read. Static rows come first where another timeline orders, whatever their own times. */
+static int64_t key_of_row(const rk_stream *stream)
+{
+  return stream->reader->filters.timeline && stream->row.is_static ? INT64_MIN : stream->row.key_ns;
+}
+
 static void hand_over(const rk_stream *stream, rk_stream_batch *batch)
 {
   batch->data = stream->out.data;
   batch->size = stream->out.size;
-  batch->next_ns = stream->has_row ? stream->row.key_ns : INT64_MAX;
+  batch->next_ns = stream->has_row ? key_of_row(stream) : INT64_MAX;
   batch->frame_count = stream->frame_count;
   batch->frames = stream->frames;
   batch->keys = stream->keys;
@@ -320,8 +326,8 @@ rk_status rk_stream_next(rk_stream *stream, int64_t until_ns, size_t max_size, r
   max_size = max_size == 0 ? DEFAULT_BATCH_SIZE : max_size;
   size_t size = 0;
   rk_status status;
-  while ((status = peek_row(stream)) == RK_OK && stream->row.key_ns < until_ns && size < max_size) {
-    const int64_t key = stream->row.key_ns;
+  while ((status = peek_row(stream)) == RK_OK && key_of_row(stream) < until_ns && size < max_size) {
+    const int64_t key = key_of_row(stream);
     status = rk_array_grow((void **)&stream->keys, &stream->key_capacity, (size_t)batch->rows + 1, sizeof *stream->keys)
                  ? take_row(stream, &size)
                  : RK_ERR_NO_MEMORY;

@@ -95,7 +95,7 @@ static void write_state(http_server *s, out *o)
       o,
       "\"version\":%" PRIu64 ",\"playing\":%s,\"buffering\":%s,\"loop\":%s,\"live\":%s,\"growing\":%s,\"finished\":%s,",
       p.version, p.clock.playing ? "true" : "false", p.buffering ? "true" : "false", p.clock.loop ? "true" : "false",
-      p.clock.live ? "true" : "false", p.track.ended ? "false" : "true", p.finished ? "true" : "false");
+      p.clock.live ? "true" : "false", p.track.growing ? "true" : "false", p.finished ? "true" : "false");
   if (isinf(p.clock.speed))
     out_text(o, "\"speed\":\"max\",");
   else

@@ -164,6 +164,7 @@ static void end(track *t, bool failed)
   t->state.ended = true;
   t->state.failed = failed;
   t->state.until = INT64_MAX;
+  t->state.growing = false;
   pthread_mutex_unlock(&t->mutex);
   changed(t);
 }
@@ -194,6 +195,7 @@ static bool wait_for_growth(track *t)
   pthread_mutex_lock(&t->mutex);
   bool news = !t->state.waiting;
   t->state.waiting = true;
+  t->state.growing = live;
   pthread_mutex_unlock(&t->mutex);
   if (news)
     changed(t);
@@ -283,6 +285,7 @@ track *track_open(rk_reader *reader, const track_options *options)
   rk_stream_options how = {.compression = options->compressed ? RK_COMPRESSION_LZ4 : RK_COMPRESSION_NONE};
   track *t = cli_realloc(NULL, 1, sizeof *t);
   *t = (track){.reader = reader, .options = *options, .want = INT64_MIN, .state = {.until = INT64_MIN}};
+  t->state.growing = options->follow && rk_reader_live(reader);
   if ((t->fd = temporary_file()) < 0) {
     free(t);
     return NULL;

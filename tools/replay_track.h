@@ -40,6 +40,7 @@ typedef struct track_state {
   bool begun;         /* begin_size is known */
   bool ended, failed; /* no more comes; because reading failed (reported) */
   bool waiting;       /* for a recording to grow */
+  bool growing;       /* somebody has one open to write, when this was looked at last */
 } track_state;
 
 /* Starts the thread; `reader` is the track's from now on, but not freed by it. NULL: reported. */

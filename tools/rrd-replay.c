@@ -529,6 +529,8 @@ int main(int argc, char **argv)
   parse(&r, argc, argv);
   if (r.connect == NULL && r.output == NULL && (viewer = viewer_find(r.viewer)) == NULL)
     return CLI_FAILED;
+  /* What grows is followed in the order in which it is written, which another timeline or clock is not. */
+  r.no_follow = r.no_follow || r.selection.wall_clock || r.selection.timeline != NULL;
   r.selection.follow = !r.no_follow;
   if (inputs_open(&in, &r.selection, argv + optind, (size_t)(argc - optind), false)) {
     int signals = block_signals();

@@ -6,7 +6,6 @@ writes every row again with its own encoder, value for value, and shows the boxe
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -14,27 +13,11 @@ from pathlib import Path
 
 from PIL import Image
 
+from rows import rows, run, same_rows
+
 VIEWER = Path(__file__).parent / "viewer.mjs"
 THREADS, ROWS = 10, 1000
 MIN_PIXELS = 20  # of each thread's colour; a box outline of the default view has hundreds
-
-
-def run(*command):
-    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, timeout=280)
-    if done.returncode != 0:
-        sys.exit(f"{command[0]}: exit {done.returncode}\n{done.stdout}")
-    return done.stdout
-
-
-def rows(bin_directory, file):
-    """(entity, row id) -> (timelines, components) of every row, as rrd-dump tells them."""
-    found = {}
-    for line in run(bin_directory / "rrd-dump", "--format", "ndjson", file).splitlines():
-        row = json.loads(line)
-        key = (row["entity"], row["row_id"])
-        assert key not in found, f"{file}: {key} twice"
-        found[key] = (row["timelines"], row["components"])
-    return found
 
 
 def colours(found):
@@ -69,10 +52,7 @@ def check(bin_directory, work, name, file):
     assert seen["opened"] == 1, f"{name}: {seen['opened']} recordings were opened"
 
     theirs = rows(bin_directory, resaved)
-    assert theirs.keys() == ours.keys(), (
-        f"{name}: {len(ours.keys() - theirs.keys())} rows lost, {len(theirs.keys() - ours.keys())} rows made up")
-    different = [key for key in ours if ours[key] != theirs[key]]
-    assert not different, f"{name}: {len(different)} rows differ, e.g. {different[0]}: {ours[different[0]]} {theirs[different[0]]}"
+    same_rows(name, ours, theirs)
 
     with Image.open(picture) as image:
         pixels = Counter({colour: count for count, colour in image.convert("RGB").getcolors(image.width * image.height)})
