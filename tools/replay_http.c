@@ -48,7 +48,8 @@ struct feed {
   uint32_t rows;    /* in them */
   track_piece *pieces;
   size_t piece, piece_count;
-  size_t batch; /* the next one */
+  size_t batch;   /* the next one */
+  uint64_t jumps; /* of the replay when it was opened */
   /* FEED_EVENTS */
   out text;
   size_t sent;
@@ -100,8 +101,9 @@ static void write_state(http_server *s, out *o)
     out_text(o, "\"speed\":\"max\",");
   else
     out_format(o, "\"speed\":%g,", p.clock.speed);
-  out_format(o, "\"rate\":%.9g,\"rows\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"viewers\":%u,\"failed\":%s}", p.clock.rate,
-             stats.rows, stats.bytes, stats.viewers, p.track.failed ? "true" : "false");
+  out_format(
+      o, "\"jumps\":%" PRIu64 ",\"rate\":%.9g,\"rows\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"viewers\":%u,\"failed\":%s}",
+      p.jumps, p.clock.rate, stats.rows, stats.bytes, stats.viewers, p.track.failed ? "true" : "false");
 }
 
 static void write_event(feed *f, int64_t now)
@@ -126,8 +128,12 @@ static bool next_range(feed *f, bool *over)
   track_batch batch;
   int64_t next;
   *over = false;
+  if (f->server->options.window > 0 && f->jumps != player_now(f->server->player).jumps) {
+    *over = true; /* the page opens another */
+    return false;
+  }
   if (!f->begun) {
-    if (!state.begun) {
+    if (!state.begun || (!f->from_start && !state.ended && state.until <= f->from)) {
       *over = state.ended;
       return false;
     }
@@ -244,7 +250,12 @@ static struct MHD_Response *make_feed(http_server *s, struct MHD_Connection *con
   feed *f = calloc(1, sizeof *f);
   if (f == NULL)
     return NULL;
-  *f = (feed){.server = s, .connection = connection, .kind = kind, .from_start = true, .due = true};
+  *f = (feed){.server = s,
+              .connection = connection,
+              .kind = kind,
+              .from_start = true,
+              .due = true,
+              .jumps = player_now(s->player).jumps};
   out_init(&f->text, -1);
   control seek;
   out line;
@@ -469,14 +480,15 @@ static void resume_due(http_server *s, int64_t now, bool look_for_hangups, int64
   int64_t data_next;
   size_t due = player_due(s->player, now, &data_next);
   track_state state = track_now(player_track(s->player));
-  uint64_t version = player_now(s->player).version;
+  player_state p = player_now(s->player);
+  uint64_t version = p.version;
   *next = data_next < *next ? data_next : *next;
   for (feed **link = &s->suspended; *link != NULL;) {
     feed *f = *link;
     f->gone = f->gone || (look_for_hangups && hung_up(f->connection));
     bool resume = f->gone || s->stop;
     if (f->kind == FEED_DATA)
-      resume = resume ||
+      resume = resume || (s->options.window > 0 && f->jumps != p.jumps) ||
                (f->begun ? f->batch < due || (state.ended && f->batch >= state.count) : state.begun || state.ended);
     else {
       f->due = now >= f->next_ns || version != f->version;

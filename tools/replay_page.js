@@ -66,9 +66,8 @@ function take(state) {
   replay.state = state;
   replay.received = performance.now();
   if (before && Number(state.window) > 0) {
-    const moved = Number(BigInt(state.position) - BigInt(before.position));
-    const elapsed = 1e9 * (before.rate || 1);
-    if (moved < -elapsed / 10 || moved > Number(state.window) + elapsed * (state.speed === 'max' ? 1e9 : state.speed)) reopen();
+    const back = state.loop && BigInt(state.position) < BigInt(before.position);
+    if (state.jumps !== before.jumps || back) reopen();
   }
   if (!before) begin();
   show();

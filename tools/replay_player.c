@@ -13,7 +13,7 @@ struct player {
   track *track;
   pthread_mutex_t mutex; /* all below */
   pthread_cond_t happened;
-  uint64_t happenings, version;
+  uint64_t happenings, version, jumps;
   replay_clock clock;
   bool end_known;
   bool waits;
@@ -128,7 +128,9 @@ static int64_t settle(player *p, const track_state *t, int64_t now, bool *buffer
   int64_t wanted = squeeze(p, clock_position(&p->clock, now), now);
   track_want(p->track, p->clock.playing && isinf(p->clock.speed) ? INT64_MAX : wanted);
   *buffering = !t->ended && !t->waiting && t->until <= wanted && wanted > p->clock.first;
-  return *buffering && t->until > p->clock.first ? t->until : *buffering ? p->clock.first : wanted;
+  /* Not beyond the rows that are ready, but never back from where it was told to go on. */
+  int64_t reached = t->until > p->clock.position ? t->until : p->clock.position;
+  return *buffering && reached < wanted ? reached : wanted;
 }
 
 player_state player_now(player *p)
@@ -145,6 +147,7 @@ player_state player_now(player *p)
   s.clock = p->clock;
   s.finished = s.track.ended && !s.buffering && clock_at_end(&p->clock, now);
   s.version = p->version;
+  s.jumps = p->jumps;
   pthread_mutex_unlock(&p->mutex);
   return s;
 }
@@ -181,8 +184,10 @@ void player_control(player *p, const control *c)
     break;
   case CONTROL_SEEK:
     clock_seek(&p->clock, c->position, now);
+    p->jumps++;
     break;
   case CONTROL_SKIP:
+    p->jumps++;
     clock_seek(&p->clock, add(clock_position(&p->clock, now), c->position), now);
     break;
   case CONTROL_STEP:

@@ -32,6 +32,7 @@ typedef struct player_state {
   bool buffering;   /* it would be further, but for the rows */
   bool finished;    /* at the end, for good */
   uint64_t version; /* grows with every control and with what they see change */
+  uint64_t jumps;   /* how often it was told where to go on */
 } player_state;
 player_state player_now(player *p);
 
