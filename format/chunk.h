@@ -40,5 +40,11 @@ rk_status rk_chunk_encode(rk_buffer *out, const rk_chunk *chunk);
  * today's names and shapes (chunk_legacy.c); non-list component columns become lists of one, dictionaries plain values.
  * Rows unsorted stay as they are. RK_ERR_UNSUPPORTED: a timeline of an unknown type; else as rk_ipc_decode. */
 rk_status rk_chunk_decode(rk_arena *arena, const void *data, size_t size, rk_chunk *chunk, rk_error *error);
+/* The same from the first `size` bytes of `whole`, where the stream is laid out as rk_chunk_encode does it and every
+ * component is in every row: ids, times and types. Components' values are not looked at: their lists are stand-ins that
+ * hold all instances in the last row and have no items. RK_ERR_TRUNCATED: *needed bytes are needed.
+ * RK_ERR_UNSUPPORTED: it is another stream; decode it whole. RK_ERR_NO_MEMORY. */
+rk_status rk_chunk_decode_head(rk_arena *arena, const void *data, size_t size, size_t whole, rk_chunk *chunk,
+                               size_t *needed);
 
 #endif

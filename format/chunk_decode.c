@@ -1,5 +1,5 @@
 /* Chunks: decoding; older forms are upgraded to today's (sorbet 0.1.3) first. */
-#include "format/chunk.h"
+#include "format/chunk_decode.h"
 #include "format/chunk_keys.h"
 #include "format/chunk_legacy.h"
 #include "format/dictionary.h"
@@ -272,28 +272,36 @@ static rk_status decode_columns(const decoder *d, rk_chunk *chunk)
   return status;
 }
 
-rk_status rk_chunk_decode(rk_arena *arena, const void *data, size_t size, rk_chunk *chunk, rk_error *error)
+rk_status rk_chunk_from_columns(rk_arena *arena, const rk_field *schema, const struct ArrowArray *const *columns,
+                                int64_t row_count, rk_chunk *chunk, rk_error *error)
 {
-  decoder d = {.arena = arena, .error = error};
-  rk_status status = rk_ipc_decode(arena, data, size, &d.schema, &d.columns, &d.row_count, error);
-  if (status != RK_OK) {
-    return status;
-  }
-  status = rk_chunk_upgrade(arena, &d.schema, &d.columns);
-  if (status != RK_OK) {
-    return no_memory(&d);
-  }
-  *chunk = (rk_chunk){.row_count = d.row_count};
-  const char *id = metadata_text(d.schema, RK_KEY_CHUNK_ID);
-  chunk->entity_path = metadata_text(d.schema, RK_KEY_ENTITY_PATH);
+  const decoder d = {.arena = arena, .schema = schema, .columns = columns, .row_count = row_count, .error = error};
+  *chunk = (rk_chunk){.row_count = row_count};
+  const char *id = metadata_text(schema, RK_KEY_CHUNK_ID);
+  chunk->entity_path = metadata_text(schema, RK_KEY_ENTITY_PATH);
   if (id == NULL || !parse_id(id, &chunk->id)) {
     return fail(&d, RK_ERR_CORRUPT, NULL, "no chunk id");
   }
   if (chunk->entity_path == NULL) {
     return fail(&d, RK_ERR_CORRUPT, NULL, "no entity path");
   }
-  if (d.row_count > INT32_MAX - 1) {
+  if (row_count > INT32_MAX - 1) {
     return fail(&d, RK_ERR_LIMIT, NULL, "too many rows");
   }
   return decode_columns(&d, chunk);
+}
+
+rk_status rk_chunk_decode(rk_arena *arena, const void *data, size_t size, rk_chunk *chunk, rk_error *error)
+{
+  const rk_field *schema;
+  const struct ArrowArray *const *columns;
+  int64_t row_count;
+  const rk_status status = rk_ipc_decode(arena, data, size, &schema, &columns, &row_count, error);
+  if (status != RK_OK) {
+    return status;
+  }
+  if (rk_chunk_upgrade(arena, &schema, &columns) != RK_OK) {
+    return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "out of memory");
+  }
+  return rk_chunk_from_columns(arena, schema, columns, row_count, chunk, error);
 }

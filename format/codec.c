@@ -28,7 +28,8 @@ rk_status rk_compress(rk_buffer *out, rk_compression compression, const void *da
   return out->failed ? RK_ERR_NO_MEMORY : RK_OK;
 }
 
-static rk_status decompress_lz4(rk_buffer *out, const void *data, size_t size, uint64_t uncompressed_size,
+/* `part` is at most uncompressed_size. */
+static rk_status decompress_lz4(rk_buffer *out, const void *data, size_t size, uint64_t uncompressed_size, size_t part,
                                 rk_error *error)
 {
   if (uncompressed_size > RK_UNCOMPRESSED_MAX || uncompressed_size > INT_MAX || size > INT_MAX) {
@@ -39,13 +40,16 @@ static rk_status decompress_lz4(rk_buffer *out, const void *data, size_t size, u
     return rk_fail(error, RK_ERR_CORRUPT, RK_NO_OFFSET, "LZ4: %zu bytes cannot hold the claimed %llu", size,
                    (unsigned long long)uncompressed_size);
   }
-  const size_t room = (size_t)uncompressed_size + 1;
-  if (out->capacity == 0 ? !rk_buffer_reserve_exactly(out, room) : !rk_buffer_reserve(out, room)) {
+  const size_t room = part + 1;
+  if (out->capacity == 0 && !out->failed ? !rk_buffer_reserve_exactly(out, room) : !rk_buffer_reserve(out, room)) {
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "out of memory for a payload of %llu bytes",
                    (unsigned long long)uncompressed_size);
   }
-  const int unpacked =
-      size == 0 ? -1 : LZ4_decompress_safe(data, (char *)out->data + out->size, (int)size, (int)uncompressed_size);
+  char *to = (char *)out->data + out->size;
+  const int unpacked = size == 0 ? -1
+                       : part == uncompressed_size
+                           ? LZ4_decompress_safe(data, to, (int)size, (int)part)
+                           : LZ4_decompress_safe_partial(data, to, (int)size, (int)part, (int)part);
   if (unpacked < 0) {
     return rk_fail(error, RK_ERR_CORRUPT, RK_NO_OFFSET, "LZ4: payload is damaged or longer than it claims");
   }
@@ -53,11 +57,12 @@ static rk_status decompress_lz4(rk_buffer *out, const void *data, size_t size, u
   return RK_OK;
 }
 
-rk_status rk_decompress(rk_buffer *out, rk_compression compression, const void *data, size_t size,
-                        uint64_t uncompressed_size, rk_error *error)
+rk_status rk_decompress_part(rk_buffer *out, rk_compression compression, const void *data, size_t size,
+                             uint64_t uncompressed_size, size_t part, rk_error *error)
 {
   if (compression == RK_COMPRESSION_LZ4) {
-    return decompress_lz4(out, data, size, uncompressed_size, error);
+    part = part < uncompressed_size ? part : (size_t)uncompressed_size;
+    return decompress_lz4(out, data, size, uncompressed_size, part, error);
   }
   if (compression != RK_COMPRESSION_NONE) {
     return rk_fail(error, RK_ERR_UNSUPPORTED, RK_NO_OFFSET, "unknown compression %d", (int)compression);
@@ -65,7 +70,13 @@ rk_status rk_decompress(rk_buffer *out, rk_compression compression, const void *
   if (size > RK_UNCOMPRESSED_MAX) {
     return rk_fail(error, RK_ERR_LIMIT, RK_NO_OFFSET, "payload of %zu bytes is beyond the limit", size);
   }
-  rk_buffer_append(out, data, size);
+  rk_buffer_append(out, data, part < size ? part : size);
   return out->failed ? rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "out of memory for a payload of %zu bytes", size)
                      : RK_OK;
+}
+
+rk_status rk_decompress(rk_buffer *out, rk_compression compression, const void *data, size_t size,
+                        uint64_t uncompressed_size, rk_error *error)
+{
+  return rk_decompress_part(out, compression, data, size, uncompressed_size, SIZE_MAX, error);
 }

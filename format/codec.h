@@ -16,5 +16,8 @@ rk_status rk_compress(rk_buffer *out, rk_compression compression, const void *da
  * RK_ERR_NO_MEMORY. */
 rk_status rk_decompress(rk_buffer *out, rk_compression compression, const void *data, size_t size,
                         uint64_t uncompressed_size, rk_error *error);
+/* Appends only the first `part` bytes of it, or all where it is shorter; what lies behind them is not looked at. */
+rk_status rk_decompress_part(rk_buffer *out, rk_compression compression, const void *data, size_t size,
+                             uint64_t uncompressed_size, size_t part, rk_error *error);
 
 #endif

@@ -11,6 +11,8 @@
 #include "reader/merge_internal.h"
 
 enum { HEAD_SIZE = 1024, TAIL_MAX = 4096 };
+/* Bytes of a payload in front of its components: schema and metadata, and an id and two times per row. */
+enum { HEAD_USUAL = 4096, HEAD_ROW_USUAL = 32 };
 
 static rk_status out_of_memory(rk_merge_item *item)
 {
@@ -150,20 +152,63 @@ static rk_status read_frame(rk_merge_item *item)
   return RK_OK;
 }
 
+/* The first `part` bytes of the payload, or more; scratch->payload holds what was unpacked. */
+static rk_status unpack(const uint8_t **data, rk_merge_item *item, const rk_arrow_msg *msg, size_t part,
+                        rk_merge_scratch *scratch)
+{
+  if (msg->compression == RK_COMPRESSION_NONE) {
+    *data = msg->payload;
+    return RK_OK;
+  }
+  *data = scratch->payload.data;
+  if (scratch->payload.size >= part) {
+    return RK_OK;
+  }
+  rk_buffer_reset(&scratch->payload);
+  const rk_status status = rk_decompress_part(&scratch->payload, msg->compression, msg->payload, msg->payload_size,
+                                              msg->uncompressed_size, part, &item->error);
+  *data = scratch->payload.data;
+  return status;
+}
+
+/* By the first bytes of the payload, which mostly suffice. RK_ERR_UNSUPPORTED: they do not. */
+static rk_status look(rk_merge_item *item, const rk_arrow_msg *msg, size_t whole, rk_merge_scratch *scratch,
+                      rk_chunk *chunk)
+{
+  const size_t usual = HEAD_USUAL + HEAD_ROW_USUAL * (size_t)item->entry->row_count;
+  size_t part = msg->compression == RK_COMPRESSION_NONE || usual > whole ? whole : usual;
+  for (;;) {
+    const uint8_t *data;
+    rk_status status = unpack(&data, item, msg, part, scratch);
+    if (status != RK_OK) {
+      return status;
+    }
+    if (msg->compression != RK_COMPRESSION_NONE && scratch->payload.size < part) {
+      return RK_ERR_UNSUPPORTED;
+    }
+    size_t needed = 0;
+    status = rk_chunk_decode_head(&item->arena, data, part, whole, chunk, &needed);
+    if (status != RK_ERR_TRUNCATED) {
+      return status;
+    }
+    needed = needed < 2 * part ? 2 * part : needed;
+    part = needed < whole ? needed : whole;
+  }
+}
+
 /* What the footer needs of a chunk that was not decoded; and is it what its seal says? */
 static rk_status summarise(rk_merge_item *item, const rk_arrow_msg *msg, rk_merge_scratch *scratch)
 {
-  const uint8_t *payload = msg->payload;
-  size_t size = msg->payload_size;
-  rk_status status = RK_OK;
-  if (msg->compression != RK_COMPRESSION_NONE) {
-    status = rk_decompress(&scratch->payload, msg->compression, msg->payload, msg->payload_size, msg->uncompressed_size,
-                           &item->error);
-    payload = scratch->payload.data;
-    size = scratch->payload.size;
-  }
+  size_t size = msg->compression == RK_COMPRESSION_NONE ? msg->payload_size : (size_t)msg->uncompressed_size;
   rk_chunk chunk;
-  status = status == RK_OK ? rk_chunk_decode(&item->arena, payload, size, &chunk, &item->error) : status;
+  rk_status status = look(item, msg, size, scratch, &chunk);
+  if (status == RK_ERR_UNSUPPORTED) {
+    const uint8_t *payload;
+    rk_arena_reset(&item->arena);
+    status = unpack(&payload, item, msg, size, scratch);
+    size = msg->compression == RK_COMPRESSION_NONE ? size : scratch->payload.size;
+    status = status == RK_OK ? rk_chunk_decode(&item->arena, payload, size, &chunk, &item->error) : status;
+  }
   if (status != RK_OK) {
     return status;
   }

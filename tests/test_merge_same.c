@@ -142,6 +142,41 @@ static rk_buffer merge(const rk_buffer *const *inputs, size_t count, const rk_me
   return out;
 }
 
+/* Its footer is what its chunks, each decoded whole, say. */
+static void check_footer(const rk_buffer *file)
+{
+  rk_manifest *manifest = rk_manifest_new(RK_STORE_RECORDING, "app", "rec");
+  rk_buffer footer = {0};
+  rk_frame_header header = {0};
+  size_t at = RK_STREAM_HEADER_SIZE;
+  for (;; at += RK_FRAME_HEADER_SIZE + (size_t)header.size) {
+    const uint8_t *message = file->data + at + RK_FRAME_HEADER_SIZE;
+    assert_true(at < file->size && rk_frame_header_decode(file->data + at, &header));
+    if (header.kind == RK_FRAME_END) {
+      break;
+    }
+    if (header.kind != RK_FRAME_ARROW_MSG) {
+      continue;
+    }
+    rk_arena arena = {0};
+    rk_buffer payload = {0};
+    rk_arrow_msg msg;
+    rk_chunk chunk;
+    assert_int_equal(rk_arrow_msg_decode(message, (size_t)header.size, &msg, NULL), RK_OK);
+    assert_int_equal(
+        rk_decompress(&payload, msg.compression, msg.payload, msg.payload_size, msg.uncompressed_size, NULL), RK_OK);
+    assert_int_equal(rk_chunk_decode(&arena, payload.data, payload.size, &chunk, NULL), RK_OK);
+    assert_int_equal(rk_manifest_add(manifest, &chunk, at + RK_FRAME_HEADER_SIZE, header.size, payload.size), RK_OK);
+    rk_buffer_free(&payload);
+    rk_arena_free(&arena);
+  }
+  assert_int_equal(rk_footer_encode(&footer, &manifest, 1, at), RK_OK);
+  assert_int_equal(footer.size, file->size - at);
+  assert_memory_equal(footer.data, file->data + at, footer.size);
+  rk_buffer_free(&footer);
+  rk_manifest_free(manifest);
+}
+
 static void expect(const rk_buffer *expected, rk_buffer got, uint64_t seed, const char *how, unsigned a, unsigned b)
 {
   if (expected->size != got.size || memcmp(expected->data, got.data, got.size) != 0) {
@@ -203,6 +238,9 @@ static void check_stages(const random_files *r, uint64_t seed, const rk_merge_op
     const rk_buffer *inputs[FILES];
     const size_t count = choose(r, s, 0, inputs);
     whole[s] = merge(inputs, count, options, 0);
+    if (!options->zstd) {
+      check_footer(&whole[s]);
+    }
     const rk_buffer *again[] = {&whole[s]};
     expect(&whole[s], merge(again, 1, options, 0), seed, "again", s, 0);
     for (unsigned a = (s - 1) & s; a > 0; a = (a - 1) & s) {
