@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "bench.h"
+#include "peers/rows.h"
 
 enum { PROCESSES_MAX = 256 };
 
@@ -39,12 +40,8 @@ const uint8_t *fleet_data(size_t size)
   if (made < size) {
     free(data);
     data = malloc(FLEET_DATA + size);
-    uint64_t state = 88172645463325252U;
-    for (size_t i = 0; data != NULL && i < FLEET_DATA + size; i++) {
-      state ^= state << 13;
-      state ^= state >> 7;
-      state ^= state << 17;
-      data[i] = i % 16 < 8 ? (uint8_t)(state >> 32) : (uint8_t)(i / 16 % 3);
+    if (data != NULL) {
+      rows_fill(data, FLEET_DATA + size);
     }
     made = size;
   }

@@ -1,0 +1,214 @@
+#!/usr/bin/env python3
+"""rrdkit beside what else logs rows of 64 bytes: time of a call in bursts, and rows a second until all are in the page cache.
+
+usage: bench_write_peers.py [--full] [--json] [--runs=N] [--directory=DIR] [--peers=DIR] BIN
+Python needs rerun-sdk, mcap and lz4. DIR holds the programs of bench/peers that could be built; without it only packages of Python
+are peers."""
+import array
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+from telling import options_of, tell
+
+BURSTS, BURST, DATA = 20, 1000, 1 << 20
+
+
+def rows_data():
+    """As rows_fill in bench/peers/rows.h."""
+    state, data = 88172645463325252, bytearray(DATA + 64)
+    for i in range(len(data)):
+        state ^= (state << 13) & (1 << 64) - 1
+        state ^= state >> 7
+        state ^= (state << 17) & (1 << 64) - 1
+        data[i] = state >> 32 & 255 if i % 16 < 8 else i // 16 % 3
+    return bytes(data)
+
+
+def measure(rows, log, rest, finish):
+    """A peer in Python, in this process: the same as the programs do."""
+    data = rows_data()
+    bursts = []
+    for _ in range(BURSTS):
+        rest()
+        begin = time.monotonic()
+        for i in range(BURST):
+            log(i * 64 % DATA, data)
+        bursts.append(time.monotonic() - begin)
+    begin, cpu = time.monotonic(), time.process_time()
+    for i in range(rows):
+        log(i * 64 % DATA, data)
+    finish()
+    print(json.dumps(dict(call_ns=sorted(bursts)[BURSTS // 2] / BURST * 1e9, rows=rows, seconds=time.monotonic() - begin,
+                          cpu_seconds=time.process_time() - cpu)))
+
+
+def rerun_log(path, rows):
+    import numpy
+    import rerun
+
+    stream = rerun.RecordingStream("bench")
+    stream.save(path)
+    numbers = numpy.frombuffer(rows_data(), dtype=numpy.float64)
+    measure(rows, lambda at, _: stream.log("bench/e0", rerun.Scalars(numbers[at // 8 : at // 8 + 8])), stream.flush, stream.flush)
+
+
+def rerun_columns(path, rows):
+    """All rows in one call, which is what the SDK advises for data that is there already: no row is logged as it comes."""
+    import numpy
+    import rerun
+
+    stream = rerun.RecordingStream("bench")
+    stream.save(path)
+    numbers = numpy.resize(numpy.frombuffer(rows_data(), dtype=numpy.float64)[: DATA // 8], rows * 8)
+    begin, cpu = time.monotonic(), time.process_time()
+    for first in range(0, rows, 100000):
+        count = min(100000, rows - first)
+        stream.send_columns("bench/e0", [rerun.TimeColumn("row", sequence=numpy.arange(first, first + count))],
+                            rerun.Scalars.columns(scalars=numbers[first * 8 : (first + count) * 8]).partition([8] * count))
+    stream.flush()
+    print(json.dumps(dict(call_ns=0, rows=rows, seconds=time.monotonic() - begin, cpu_seconds=time.process_time() - cpu)))
+
+
+def mcap_log(path, rows):
+    from mcap.writer import CompressionType, Writer
+
+    with open(path, "wb") as file:
+        writer = Writer(file, compression=CompressionType.LZ4)
+        writer.start()
+        channel = writer.register_channel("/bench/e0", "raw", writer.register_schema("bytes", "raw", b""))
+
+        def log(at, data):
+            now = time.time_ns()
+            writer.add_message(channel, now, data[at : at + 64], now)
+
+        measure(rows, log, lambda: None, lambda: (writer.finish(), file.flush()))
+
+
+def run(words, **more):
+    told = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, **more).stdout
+    return json.loads(told.splitlines()[-1])
+
+
+class Lttng:
+    """A session daemon of our own, with one session per run."""
+
+    def __init__(self, program):
+        self.program = program
+        self.home = tempfile.mkdtemp(dir=".")
+        self.environment = {**os.environ, "LTTNG_HOME": os.path.abspath(self.home), "LTTNG_UST_ALLOW_BLOCKING": "1"}
+        self.daemon = subprocess.Popen(["lttng-sessiond", "--no-kernel", "--quiet"], env=self.environment, stdin=subprocess.DEVNULL)
+        for _ in range(100):
+            if subprocess.run(["lttng", "list"], env=self.environment, capture_output=True).returncode == 0:
+                return
+            time.sleep(0.1)
+        self.end()
+        raise OSError("no session daemon")
+
+    def control(self, *words):
+        subprocess.run(["lttng", *words], env=self.environment, stdout=subprocess.DEVNULL, check=True)
+
+    def run(self, rows, threads):
+        trace = os.path.abspath("trace")
+        self.control("create", "bench", f"--output={trace}")
+        # Its documentation's way to lose nothing, as no peer here does.
+        self.control("enable-channel", "-u", "--blocking-timeout=inf", "--subbuf-size=1M", "--num-subbuf=8", "rows")
+        self.control("enable-event", "-u", "-c", "rows", "bench:row")
+        self.control("start")
+        told = run([self.program, "unused", str(rows), str(threads)], env=self.environment)
+        begin = time.monotonic()
+        self.control("stop")  # waits until the consumer has written all
+        told["seconds"] += time.monotonic() - begin
+        self.control("destroy")
+        shutil.rmtree(trace)
+        return told
+
+    def end(self):
+        self.daemon.terminate()
+        self.daemon.wait()
+        shutil.rmtree(self.home)
+
+
+def native(program, *words):
+    def peer(rows, threads, path="peer.out"):
+        told = run([program, *words, path, str(rows), str(threads)])
+        os.unlink(path)
+        return told
+
+    return peer
+
+
+def ours(program, path, *words):
+    def peer(rows, threads):
+        told = run([program, path, str(rows), str(threads), *words])
+        os.unlink(path)
+        return told
+
+    return peer
+
+
+def python(name):
+    def peer(rows, threads):
+        told = run([sys.executable, SELF, "--peer", name, "peer.out", str(rows)])
+        os.unlink("peer.out")
+        return told
+
+    return peer
+
+
+def main():
+    options = options_of(__doc__.split("\n", 1)[0], "--peers")
+    tools = os.path.abspath(options.bin)
+    peers = []  # name, run, rows at scale 1, threads, and how many times we are asked to be ahead with a call, and with rows a second
+    lttng = None
+    built = os.path.abspath(options.peers) if options.peers else None
+    with tempfile.TemporaryDirectory(dir=options.directory) as directory:
+        os.chdir(directory)
+        if built and os.path.exists(f"{built}/peer-rust"):
+            rust = f"{built}/peer-rust"
+            peers.append(("rerun, Rust: log", native(rust, "rerun"), 200_000, (1, 10), 20, 5, "LZ4"))
+            peers.append(("mcap crate", native(rust, "mcap"), 1_000_000, (1, 10), 1, 1, "none"))
+            peers.append(("mcap crate, LZ4", native(rust, "mcap-lz4"), 1_000_000, (1, 10), 1, 1, "LZ4"))
+            peers.append(("mcap crate, zstd", native(rust, "mcap-zstd"), 1_000_000, (1, 10), 1, 1, "zstd"))
+        if built and os.path.exists(f"{built}/peer-spdlog"):
+            peers.append(("spdlog, asynchronous", native(f"{built}/peer-spdlog"), 1_000_000, (1, 10), 1, 1, "none"))
+        if built and os.path.exists(f"{built}/peer-lttng"):
+            try:
+                lttng = Lttng(f"{built}/peer-lttng")
+                peers.append(("LTTng-UST", lttng.run, 1_000_000, (1, 10), 1, 1, "none"))
+            except OSError as error:
+                print(f"bench_write_peers: without LTTng: {error}", file=sys.stderr)
+        peers.append(("rerun, Python: log", python("rerun"), 20_000, (1,), 20, 5, "LZ4"))
+        peers.append(("rerun, Python: send_columns, all rows at once", python("columns"), 1_000_000, (1,), None, None, "LZ4"))
+        peers.append(("mcap, Python, LZ4", python("mcap"), 100_000, (1,), 1, 1, "LZ4"))
+        program = f"{tools}/peer-rrdkit"
+        own = {"none": ours(program, "own.rrd", "none"), "LZ4": ours(program, "own.rrd"), "zstd": ours(program, "own.rrd.zst")}
+        try:
+            for name, peer, rows, counts, call_asked, rate_asked, codec in peers:
+                for threads in counts:
+                    mine, theirs = [], []
+                    for _ in range(options.runs):
+                        mine.append(own[codec](2_000_000 * (5 if options.full else 1), threads))
+                        theirs.append(peer(rows * (5 if options.full else 1), threads))
+                    what = f"64 B, {codec}, {threads} thread{'s' if threads > 1 else ''}"
+                    if call_asked:
+                        tell(options, "write_peers", f"{what}: call in bursts", "ns", [r["call_ns"] for r in mine], name,
+                             [r["call_ns"] for r in theirs], at_most=1 / call_asked)
+                    tell(options, "write_peers", f"{what}: rows to disk", "M rows/s", [r["rows"] / r["seconds"] / 1e6 for r in mine], name,
+                         [r["rows"] / r["seconds"] / 1e6 for r in theirs], at_least=rate_asked)
+        finally:
+            if lttng:
+                lttng.end()
+            os.chdir("/")
+    return 0 if options.met else 1
+
+
+SELF = os.path.abspath(__file__)
+if len(sys.argv) > 1 and sys.argv[1] == "--peer":
+    {"rerun": rerun_log, "columns": rerun_columns, "mcap": mcap_log}[sys.argv[2]](sys.argv[3], int(sys.argv[4]))
+else:
+    sys.exit(main())
