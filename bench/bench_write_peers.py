@@ -208,7 +208,9 @@ def main():
 
 
 SELF = os.path.abspath(__file__)
-if len(sys.argv) > 1 and sys.argv[1] == "--peer":
+if __name__ != "__main__":
+    pass  # bench_write_size.py takes rows_data
+elif len(sys.argv) > 1 and sys.argv[1] == "--peer":
     {"rerun": rerun_log, "columns": rerun_columns, "mcap": mcap_log}[sys.argv[2]](sys.argv[3], int(sys.argv[4]))
 else:
     sys.exit(main())
