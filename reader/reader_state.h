@@ -74,6 +74,7 @@ struct rk_entry {
   bool numbered : 1;  /* its seal's chunk number counts: an original, as a writer wrote it, not made by a merge */
   bool contested : 1; /* rows of it came from another chunk, too, that is not the same frame */
   bool offered : 1;   /* overlaps nothing of its place: may be taken whole (timeline_offer.c) */
+  bool opened : 1;    /* the timeline has opened it, or taken it whole */
   bool told : 1;      /* a footer's word alone is behind row_count, keys and is_static: they may turn out differently */
 };
 static_assert(sizeof(rk_entry) <= 64, "a million chunks fit");

@@ -7,6 +7,7 @@
 #include <xxhash.h>
 
 #include "format/codec.h"
+#include "reader/chunk_load.h"
 #include "reader/spill_internal.h"
 
 void rk_block_retain(rk_block *block)
@@ -18,7 +19,7 @@ void rk_block_release(rk_block *block)
 {
   if (--block->references == 0) {
     rk_arena_free(&block->arena);
-    rk_buffer_free(&block->data);
+    rk_spare_give(block->spares, &block->data);
     free(block);
   }
 }
@@ -145,6 +146,10 @@ rk_status rk_spill_read(rk_spill *spill, rk_run *run, rk_block **block)
     return rk_spill_fail(spill, RK_ERR_NO_MEMORY);
   }
   b->references = 1;
+  b->spares = rk_spill_reader(spill)->spares;
+  if (place->compressed) {
+    rk_spare_take(b->spares, &b->data, place->size + 1);
+  }
   rk_status status = read_data(rk_spill_descriptor(spill), place, &b->data);
   status = status ? status : open_block(rk_spill_reader(spill), b);
   if (status) {

@@ -251,6 +251,8 @@ static rk_status settle_offer(rk_reader *reader, rk_timeline_state *t)
   t->offered = NULL;
   t->quiet = false;
   entry->offered = false;
+  entry->opened = t->taken;
+  t->refused = !t->taken;
   if (t->taken) {
     return rk_waiting_push(&t->whole[rk_entry_rank(reader, entry)], (rk_waiting){.key = entry->max_ns, .entry = entry})
                ? RK_OK

@@ -89,6 +89,8 @@ typedef struct rk_last_row {
   const rk_entry *alike[2]; /* chunks that were found to be the same frame */
 } rk_last_row;
 
+typedef struct rk_ahead rk_ahead;
+
 #define RK_RANKS 4
 
 struct rk_timeline_state {
@@ -112,8 +114,10 @@ struct rk_timeline_state {
   bool fresh;
   size_t returned;
   bool stuck;
+  rk_ahead *ahead; /* NULL: chunks are decoded when they are opened */
   /* Chunks taken whole. */
   bool offers;
+  bool refused;                    /* the last one that was offered */
   rk_entry *offered;               /* due; NULL: none */
   bool told, taken;                /* it was offered, and taken */
   rk_waiting_heap whole[RK_RANKS]; /* taken, by last key */
@@ -206,6 +210,14 @@ bool rk_timeline_full(const rk_timeline_state *t);
 /* Everything open goes to the temporary file and becomes closed strands; `extra` is a writer's strand that is in no
  * heap, or NULL. */
 rk_status rk_timeline_spill(rk_reader *reader, rk_timeline_state *t, rk_strand *extra);
+
+/* timeline_ahead.c */
+/* For a reader with a pool of several threads. RK_ERR_NO_MEMORY. */
+rk_status rk_ahead_make(rk_reader *reader, rk_timeline_state *t);
+void rk_ahead_free(rk_timeline_state *t);
+/* As rk_open_chunk_load. */
+rk_status rk_ahead_load(rk_reader *reader, rk_timeline_state *t, rk_entry *entry, rk_open_chunk **open,
+                        rk_error *error);
 
 /* timeline_offer.c */
 /* Marks the entries that may be taken whole. */

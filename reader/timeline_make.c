@@ -242,7 +242,8 @@ rk_status rk_timeline_make(rk_reader *reader, bool offers)
     status = offers ? rk_timeline_mark_offers(reader) : RK_OK;
   }
   reader->timeline = t;
-  return status ? status : take_entries(reader, t);
+  status = status ? status : take_entries(reader, t);
+  return status ? status : rk_ahead_make(reader, t);
 }
 
 void rk_timeline_free(rk_timeline_state *t)
@@ -250,6 +251,7 @@ void rk_timeline_free(rk_timeline_state *t)
   if (!t) {
     return;
   }
+  rk_ahead_free(t);
   rk_last_row_clear(&t->last);
   rk_strand **writers = t->strands.items;
   const rk_strand_heap *heaps[2] = {&t->open, &t->closed};

@@ -130,7 +130,8 @@ rk_status rk_strand_open_entry(rk_reader *reader, rk_strand *strand, rk_entry *e
   t->fresh = t->fresh || position == 0;
   rk_open_chunk *open;
   rk_error error = {.message = ""};
-  const rk_status status = rk_open_chunk_load(reader, entry, &open, &error);
+  const rk_status status = rk_ahead_load(reader, t, entry, &open, &error);
+  entry->opened = true;
   if (status == RK_ERR_NO_MEMORY || status == RK_ERR_IO) {
     error.status = status;
     return rk_reader_set_error(reader, &error);
@@ -164,9 +165,10 @@ static rk_status open_run(rk_reader *reader, rk_strand *strand, rk_run *run)
 
 /* ---- What is not open ---- */
 
+/* As cursors: what comes first tells the smallest key that may come. */
 static bool return_before(const rk_return *a, const rk_return *b)
 {
-  return a->key.id.inc < b->key.id.inc;
+  return a->key.id.inc != b->key.id.inc ? a->key.id.inc < b->key.id.inc : rk_row_key_compare(&a->key, &b->key) < 0;
 }
 
 rk_status rk_strand_add_return(rk_strand *strand, const rk_return *back)

@@ -81,6 +81,11 @@ static inline void random_writer(random_recording *r, const random_shape *shape,
         again.merged = !again.unsealed && random_below(r, 2) == 0;
         again.frames = random_below(r, 2) ? chunk.frames : NULL;
         again.row_count -= random_below(r, again.row_count);
+        if (random_below(r, 3) == 0) { /* other rows of the same numbers */
+          for (uint32_t i = 0; i < again.row_count; i++) {
+            keys[c][i] = random_below(r, shape->spread);
+          }
+        }
         test_add_chunk(&r->inputs[random_below(r, RANDOM_INPUTS)], &again);
       }
     }
