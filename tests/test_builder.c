@@ -164,6 +164,36 @@ static void test_packed(void **state)
   rk_arena_free(&arena);
 }
 
+static void test_lists_of_packed(void **state)
+{
+  (void)state;
+  rk_arena arena = {0};
+  rk_builder *builder = rk_builder_new(arrow_field(&arena, "+l(:+w:2(!:S))"));
+  const uint16_t values[] = {1, 2, 3, 4, 99, 5, 6, 7, 8, 99};
+  assert_int_equal(rk_builder_append_lists(builder, values, 10, 2, 2), RK_OK);
+  assert_int_equal(rk_builder_append_nulls(builder, 1), RK_OK);
+  assert_int_equal(rk_builder_append_lists(builder, NULL, 8, 0, 2), RK_OK); /* [], [] */
+  assert_int_equal(rk_builder_append_lists(builder, values, 10, 1, 2), RK_OK);
+  assert_int_equal(rk_builder_append_lists(builder, values, 8, 1, 0), RK_OK);
+  const struct ArrowArray *view = rk_builder_view(builder);
+  assert_int_equal(view->length, 7);
+  assert_int_equal(*(const uint8_t *)view->buffers[0], 0x7B);
+  const int32_t offsets[] = {0, 2, 4, 4, 4, 4, 5, 6};
+  assert_memory_equal(view->buffers[1], offsets, sizeof offsets);
+  assert_int_equal(view->children[0]->length, 6);
+  const uint16_t expected[] = {1, 2, 3, 4, 5, 6, 7, 8, 1, 2, 5, 6};
+  assert_memory_equal(view->children[0]->children[0]->buffers[1], expected, sizeof expected);
+  assert_int_equal(rk_builder_append_lists(builder, values, 0, (size_t)1 << 31, 1), RK_ERR_LIMIT);
+  assert_int_equal(rk_builder_append_lists(builder, values, 0, SIZE_MAX, 2), RK_ERR_LIMIT);
+  assert_int_equal(rk_builder_length(builder), 7);
+  rk_builder_free(builder);
+
+  builder = rk_builder_new(arrow_field(&arena, "+l(:u)"));
+  assert_int_equal(rk_builder_append_lists(builder, values, 2, 1, 1), RK_ERR_MISUSE);
+  rk_builder_free(builder);
+  rk_arena_free(&arena);
+}
+
 static void test_lists_and_structs_by_hand(void **state)
 {
   (void)state;
@@ -287,10 +317,15 @@ static void test_dictionary(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_slices),      cmocka_unit_test(test_bytes_depend_on_values),
-      cmocka_unit_test(test_empty_views), cmocka_unit_test(test_nulls),
-      cmocka_unit_test(test_packed),      cmocka_unit_test(test_lists_and_structs_by_hand),
-      cmocka_unit_test(test_limits),      cmocka_unit_test(test_dictionary),
+      cmocka_unit_test(test_slices),
+      cmocka_unit_test(test_bytes_depend_on_values),
+      cmocka_unit_test(test_empty_views),
+      cmocka_unit_test(test_nulls),
+      cmocka_unit_test(test_packed),
+      cmocka_unit_test(test_lists_of_packed),
+      cmocka_unit_test(test_lists_and_structs_by_hand),
+      cmocka_unit_test(test_limits),
+      cmocka_unit_test(test_dictionary),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
