@@ -156,14 +156,14 @@ rk_status rk_chunk_load_begin(rk_reader *reader, rk_entry *entry, rk_chunk_load 
   }
   open->references = 1;
   open->origin = entry;
-  open->spares = reader->spares;
+  open->spares = &reader->spares;
   load->open = open;
   look_at_entry(load, entry);
   if (!load->source.memory) {
-    rk_spare_take(reader->spares, &open->frame, load->size);
+    rk_spare_take(&reader->spares, &open->frame, load->size);
   }
   if (entry->uncompressed_size > 0) { /* as far as it is known; one more, for the codec */
-    rk_spare_take(reader->spares, &open->payload, (uint64_t)entry->uncompressed_size + 1);
+    rk_spare_take(&reader->spares, &open->payload, (uint64_t)entry->uncompressed_size + 1);
   }
   return RK_OK;
 }

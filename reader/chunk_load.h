@@ -27,7 +27,7 @@ rk_status rk_chunk_load_finish(rk_reader *reader, rk_chunk_load *load, rk_open_c
 
 /* Memory that was used before is mapped already, which is worth more than decoding costs: an empty buffer is given that
  * of a released chunk, if there is one of about that size; and back. */
-void rk_spare_take(rk_buffer *spares, rk_buffer *buffer, uint64_t size);
-void rk_spare_give(rk_buffer *spares, rk_buffer *buffer);
+void rk_spare_take(rk_spares *spares, rk_buffer *buffer, uint64_t size);
+void rk_spare_give(rk_spares *spares, rk_buffer *buffer);
 
 #endif

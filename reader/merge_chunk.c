@@ -19,6 +19,7 @@ typedef struct merge_column {
 
 struct rk_merge_chunk {
   rk_merge_limits *limits;
+  uint64_t version; /* of its live columns; no two chunks have the same one */
   const rk_store *store;
   const char *entity_path;
   size_t timeline_count;
@@ -48,6 +49,12 @@ struct rk_merge_chunk {
   rk_arena view_arena;
 };
 
+static void change_version(rk_merge_chunk *chunk)
+{
+  static _Atomic uint64_t versions;
+  chunk->version = ++versions;
+}
+
 rk_merge_chunk *rk_merge_chunk_new(const rk_row_ref *ref, rk_merge_limits *limits)
 {
   const rk_chunk *from = rk_open_chunk_data(ref->open);
@@ -56,6 +63,7 @@ rk_merge_chunk *rk_merge_chunk_new(const rk_row_ref *ref, rk_merge_limits *limit
     return NULL;
   }
   chunk->limits = limits;
+  change_version(chunk);
   chunk->store = ref->store;
   chunk->entity_path = ref->entity_path;
   chunk->timeline_count = from->timeline_count;
@@ -208,6 +216,7 @@ static rk_status copy_run(rk_merge_chunk *chunk)
     return RK_OK;
   }
   const rk_chunk *from = rk_open_chunk_data(chunk->source);
+  const bool fits = chunk->source->fits == chunk->version;
   const int64_t start = chunk->start;
   const uint32_t count = chunk->count;
   rk_status status = grow_rows(chunk, (size_t)chunk->copied + count) ? RK_OK : RK_ERR_NO_MEMORY;
@@ -223,12 +232,15 @@ static rk_status copy_run(rk_merge_chunk *chunk)
     if (!any_present(component->lists, start, count)) {
       continue;
     }
-    merge_column *column = add_column(chunk, component);
+    merge_column *column = fits ? find_column(chunk, component->name) : add_column(chunk, component);
     if (column == NULL) {
       status = RK_ERR_NO_MEMORY;
       break;
     }
-    column->live = true;
+    if (!column->live) {
+      column->live = true;
+      change_version(chunk);
+    }
     status = pad_column(column, chunk->copied);
     status = status == RK_OK ? rk_builder_append(column->builder, component->lists, start, count) : status;
   }
@@ -248,6 +260,18 @@ bool rk_merge_chunk_conflicts(const rk_merge_chunk *chunk, const rk_chunk *from)
     }
   }
   return false;
+}
+
+/* Whether there is a column for each component already. */
+static bool has_columns(const rk_merge_chunk *chunk, const rk_chunk *from)
+{
+  for (size_t i = 0; i < from->component_count; i++) {
+    const merge_column *column = find_column(chunk, from->components[i].name);
+    if (column == NULL || !column->live) {
+      return false;
+    }
+  }
+  return true;
 }
 
 static bool row_conflicts(const rk_merge_chunk *chunk, const rk_chunk *from, int64_t row)
@@ -272,7 +296,14 @@ static rk_status begin_run(rk_merge_chunk *chunk, const rk_row_ref *ref)
   chunk->held = ref->open->memory;
   chunk->limits->held += chunk->held;
   chunk->at_once = chunk->limits->held > HELD_MAX;
-  chunk->conflicts = rk_merge_chunk_conflicts(chunk, rk_open_chunk_data(ref->open));
+  if (ref->open->fits == chunk->version) {
+    chunk->conflicts = false;
+    return RK_OK;
+  }
+  chunk->conflicts = rk_merge_chunk_conflicts(chunk, &ref->open->chunk);
+  if (!chunk->conflicts && has_columns(chunk, &ref->open->chunk)) {
+    ref->open->fits = chunk->version;
+  }
   return RK_OK;
 }
 
@@ -481,4 +512,5 @@ void rk_merge_chunk_reset(rk_merge_chunk *chunk)
   }
   chunk->copied = 0;
   chunk->size = 0;
+  change_version(chunk);
 }

@@ -29,29 +29,46 @@ const struct ArrowSchema *rk_open_chunk_schema(const rk_open_chunk *open, size_t
   return open->schemas[component];
 }
 
-void rk_spare_take(rk_buffer *spares, rk_buffer *buffer, uint64_t size)
+static rk_buffer remove_spare(rk_spares *spares, size_t at)
 {
-  for (size_t i = 0; i < RK_SPARE_BUFFERS; i++) {
-    rk_buffer *spare = &spares[i];
-    if (spare->capacity >= size && spare->capacity / 2 <= size) {
-      *buffer = *spare;
-      *spare = (rk_buffer){0};
+  const rk_buffer buffer = spares->items[at];
+  spares->items[at] = spares->items[--spares->count];
+  spares->size -= buffer.capacity;
+  return buffer;
+}
+
+void rk_spare_take(rk_spares *spares, rk_buffer *buffer, uint64_t size)
+{
+  for (size_t i = spares->count; i-- > 0;) {
+    const size_t capacity = spares->items[i].capacity;
+    if (capacity >= size && capacity / 2 <= size) {
+      *buffer = remove_spare(spares, i);
       return;
     }
   }
 }
 
-void rk_spare_give(rk_buffer *spares, rk_buffer *buffer)
+/* The larger ones stay. */
+void rk_spare_give(rk_spares *spares, rk_buffer *buffer)
 {
-  rk_buffer *smallest = NULL;
-  for (size_t i = 0; spares && i < RK_SPARE_BUFFERS; i++) {
-    smallest = !smallest || spares[i].capacity < smallest->capacity ? &spares[i] : smallest;
+  const size_t capacity = buffer->capacity;
+  bool keep = spares && capacity > 0 && capacity <= RK_SPARE_SIZE_MAX;
+  while (keep && (spares->count == RK_SPARE_BUFFERS || spares->size + capacity > RK_SPARES_SIZE_MAX)) {
+    size_t smallest = 0;
+    for (size_t i = 1; i < spares->count; i++) {
+      smallest = spares->items[i].capacity < spares->items[smallest].capacity ? i : smallest;
+    }
+    keep = spares->items[smallest].capacity < capacity;
+    if (keep) {
+      rk_buffer smaller = remove_spare(spares, smallest);
+      rk_buffer_free(&smaller);
+    }
   }
-  if (smallest && smallest->capacity < buffer->capacity && buffer->capacity <= RK_SPARE_SIZE_MAX) {
-    const rk_buffer old = *smallest;
-    *smallest = *buffer;
-    rk_buffer_reset(smallest);
-    *buffer = old;
+  if (keep) {
+    rk_buffer_reset(buffer);
+    spares->items[spares->count++] = *buffer;
+    spares->size += capacity;
+    *buffer = (rk_buffer){0};
   }
   rk_buffer_free(buffer);
 }

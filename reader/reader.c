@@ -481,8 +481,8 @@ void rk_reader_free(rk_reader *reader)
   rk_table_free(&reader->recordings);
   rk_table_free(&reader->place_table);
   rk_table_free(&reader->entities);
-  for (size_t i = 0; i < RK_SPARE_BUFFERS; i++) {
-    rk_buffer_free(&reader->spares[i]);
+  for (size_t i = 0; i < reader->spares.count; i++) {
+    rk_buffer_free(&reader->spares.items[i]);
   }
   rk_arena_free(&reader->row_arena);
   rk_arena_free(&reader->chunk_arena);

@@ -104,8 +104,12 @@ typedef struct rk_follow rk_follow;
 
 struct rk_orphans;
 
-#define RK_SPARE_BUFFERS  8
-#define RK_SPARE_SIZE_MAX ((size_t)2 << 20)
+/* Memory of released chunks, for the next ones. */
+enum { RK_SPARE_BUFFERS = 128, RK_SPARE_SIZE_MAX = 2 << 20, RK_SPARES_SIZE_MAX = 16 << 20 };
+typedef struct rk_spares {
+  rk_buffer items[RK_SPARE_BUFFERS];
+  size_t count, size;
+} rk_spares;
 
 struct rk_reader {
   rk_names names;
@@ -156,9 +160,9 @@ struct rk_reader {
   rk_follow *follow_state;     /* made when needed */
   int64_t follow_delay_ns;
   size_t next_chunk, next_indexed;
-  rk_buffer spares[RK_SPARE_BUFFERS]; /* memory of released chunks, for the next ones */
-  rk_arena chunk_arena;               /* of the lent rk_chunk_info */
-  rk_arena row_arena;                 /* of the lent rk_row */
+  rk_spares spares;
+  rk_arena chunk_arena; /* of the lent rk_chunk_info */
+  rk_arena row_arena;   /* of the lent rk_row */
   rk_row row;
   rk_chunk_info chunk_info;
   rk_reader_stats stats;
@@ -200,7 +204,8 @@ struct rk_open_chunk {
   bool has_hash;
   bool dense;        /* every row has a component */
   uint64_t memory;   /* bytes that it takes, or the block that it is a piece of */
-  rk_buffer *spares; /* the reader's; NULL: none */
+  rk_spares *spares; /* the reader's; NULL: none */
+  uint64_t fits;     /* version of a gathered chunk whose columns take its rows as they are (merge_chunk.c); 0: none */
   /* The writer that was looked up last. */
   bool has_writer;
   uint32_t writer_tag;

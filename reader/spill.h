@@ -51,7 +51,7 @@ struct rk_block {
   const uint32_t *steps; /* [row_count]: the piece of each row; its rows are taken in their order */
   uint32_t *taken;       /* [piece_count]: rows taken */
   uint64_t memory;
-  rk_buffer *spares;
+  rk_spares *spares;
 };
 
 /* Reads the run's next block; its place in the file is given back. */

@@ -146,7 +146,7 @@ rk_status rk_spill_read(rk_spill *spill, rk_run *run, rk_block **block)
     return rk_spill_fail(spill, RK_ERR_NO_MEMORY);
   }
   b->references = 1;
-  b->spares = rk_spill_reader(spill)->spares;
+  b->spares = &rk_spill_reader(spill)->spares;
   if (place->compressed) {
     rk_spare_take(b->spares, &b->data, place->size + 1);
   }

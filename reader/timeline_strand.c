@@ -44,6 +44,14 @@ void rk_strand_free(rk_strand *strand)
 
 /* ---- Cursors ---- */
 
+/* Rows of many chunks by turns: the processor does not foresee where the next one of this chunk lies. */
+static inline void fetch_ahead(const rk_open_chunk *open, uint32_t row)
+{
+  enum { ROWS = 4 };
+  __builtin_prefetch((const void *)((uintptr_t)open->keys + ((uintptr_t)row + ROWS) * sizeof *open->keys));
+  __builtin_prefetch((const void *)((uintptr_t)open->chunk.row_ids + ((uintptr_t)row + ROWS) * RK_TUID_SIZE));
+}
+
 static void look_at(rk_cursor *c)
 {
   if (c->block) {
@@ -54,6 +62,7 @@ static void look_at(rk_cursor *c)
     c->row = c->open->order ? c->open->order[c->position] : c->position;
   }
   c->own = rk_row_own_key(c->open, c->row);
+  fetch_ahead(c->open, c->row);
 }
 
 static bool cursor_before(const rk_cursor *a, const rk_cursor *b)
