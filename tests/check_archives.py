@@ -61,10 +61,14 @@ def test_archives():
         assert rows("-", stdin=read(name)) == expected, suffix
         assert rows(f"{name}:host3/*") == inner, suffix
         assert rows(f"{name}:**/b.rrd") == inner, suffix
+        assert rows("-:host3/*", stdin=read(name)) == inner, suffix
+        assert rows("-:**/b.rrd@+1h", stdin=read(name)) == rows("host3/b.rrd@+1h"), suffix
         run(MERGE, "-o", "archive.rrd", name)
         assert read("archive.rrd") == read("files.rrd"), suffix
         result = run(DUMP, f"{name}:nothing", code=1)
         assert b"it holds" in result.stderr and b"host3/b.rrd" in result.stderr, result.stderr
+    assert rows("-@+1h", stdin=read("a.rrd")) == rows("a.rrd@+1h") != rows("a.rrd")
+    assert b"no recording in the archive matches" in run(DUMP, "-:nothing", stdin=read("x.zip"), code=1).stderr
     shell("gzip -k x.zip x.7z")  # what is read from its end, compressed once more
     assert rows("x.zip.gz") == expected and rows("-", stdin=read("x.7z.gz")) == expected
     assert b"30 rows" in run(CHECK, "x.zip").stdout

@@ -181,6 +181,7 @@ def test_filters(a, rows):
     assert ids("-w", beta) == by(lambda r: r["writer"]["id"] == beta)
     assert len(ids("-w", beta, "-w", "thread:alpha")) == 6 * ROWS
     expect(run(DUMP, "-w", "thread:gamma", a), 1, "rrd-dump: no writer has the thread 'gamma'\n")
+    expect(run(DUMP, "--timeline=fame", a), 0, "rrd-dump: note: no row that is selected has a time on timeline 'fame'\n")
 
     moving = [r for r in rows if r["timelines"]]
     static = len(rows) - len(moving)
@@ -249,6 +250,8 @@ def test_text_layout(a, rows):
         for word in ("elapsed=", "frame=", "/alpha/boxes", "/any", "/log", "/plot"):
             places = {line.index(word) for line in lines if word in line}
             assert len(places) == 1, (width, word, places)
+    narrow = expect(run(DUMP, "--width=48", "-e", "/log", a), 0).decode()
+    assert "TextLog" in narrow and "elapsed=" not in narrow, "timelines leave no room for values"
 
 
 def test_times(a, rows):
@@ -277,6 +280,30 @@ def test_full_text(a):
     full = expect(run(DUMP, "--full", "-e", "/any", a), 0).decode()
     assert "…" in short and "blob=6 B" in short and "18446744073709551615" not in short
     assert "…" not in full and "AAEC/f7/" in full and "18446744073709551615" in full
+    assert "…" not in pty_run(60, DUMP, "--full", a)[0], "cut at the terminal's width"
+
+
+def test_tail(a, b, rows):
+    lines = expect(run(DUMP, "-F", "ndjson", a), 0).splitlines(True)
+    both = expect(run(DUMP, "-F", "ndjson", a, b), 0).splitlines(True)
+    table = list(csv.reader(io.StringIO(expect(run(DUMP, "-F", "csv", a, b), 0).decode(), newline="")))
+    for n in (0, 1, 7, len(rows) - 1, len(rows), 10**6):
+        kept = lambda of: of[max(len(of) - n, 0):]
+        assert expect(run(DUMP, "-F", "ndjson", f"--tail={n}", a), 0) == b"".join(kept(lines)), n
+        # rows that are there twice: the index promises more than there are
+        for files in ([a, b, a], [b, a, b, a, a]):
+            assert expect(run(DUMP, "-F", "ndjson", f"--tail={n}", *files), 0) == b"".join(kept(both)), n
+            text = expect(run(DUMP, "-F", "csv", f"--tail={n}", *files), 0).decode()
+            assert list(csv.reader(io.StringIO(text, newline=""))) == table[:1] + kept(table[1:]), n
+    text = expect(run(DUMP, a), 0).splitlines(True)
+    assert expect(run(DUMP, "--tail=5", a), 0).decode().split() == b"".join(text[-5:]).decode().split()
+    damaged = bytearray(open(a, "rb").read())
+    damaged[-1000] ^= 1  # in the last chunk
+    open("damaged-end.rrd", "wb").write(damaged)
+    left = run(DUMP, "-F", "ndjson", "damaged-end.rrd")
+    result = run(DUMP, "-F", "ndjson", "--tail=3", "damaged-end.rrd")
+    assert left.returncode == result.returncode == 3 and result.stderr == left.stderr, result.stderr
+    assert result.stdout == b"".join(left.stdout.splitlines(True)[-3:])
 
 
 def test_info(a, rows):
@@ -407,6 +434,9 @@ def test_several_recordings(a, b):
     header = expect(run(DUMP, "-F", "csv", a, b), 0).decode().splitlines()[0].split(",")
     assert header[:10] == ["entity", "log_time", "row_id", "writer", "host", "pid", "tid", "thread", "row", "recording"]
     assert "rec_b" in expect(run(DUMP, a, b), 0).decode()
+    for width in (0, 80, 200):
+        lines = [l for l in expect(run(DUMP, f"--width={width}", a, b), 0).decode().splitlines() if "/log " in l]
+        assert len({l.index("/log ") for l in lines}) == 1, (width, "recording ids are no column")
 
 
 def test_bad_inputs(a, rows):
@@ -476,6 +506,11 @@ def test_standard_streams(a, rows):
         assert result.returncode == 1 and re.fullmatch(rf"{name}: (standard output: )?[^\n]*No space left on device[^\n]*\n", result.stderr.decode()), result
     piped = subprocess.run(f"'{DUMP}' --json '{a}' '{a}' | head -n 1", shell=True, capture_output=True, timeout=60, executable="/bin/bash")
     assert json.loads(piped.stdout) == rows[0] and piped.stderr == b""
+    for command, said in ((f"'{DUMP}' - <&-", "rrd-dump: standard input: cannot read: Bad file descriptor\n"),
+                          (f"'{MERGE}' -o - '{a}' >&-", "rrd-merge: standard output: [^\n]+: Bad file descriptor\n"),
+                          (f"'{MERGE}' -o - '{a}' >/dev/full", "rrd-merge: standard output: [^\n]+: No space left on device\n")):
+        shut = subprocess.run(command, shell=True, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        assert shut.returncode == 1 and re.fullmatch(said, shut.stderr.decode()), shut
     closed = subprocess.run(f"'{DUMP}' '{a}' >&-", shell=True, capture_output=True, timeout=60)
     assert closed.returncode == 1 and b"standard output" in closed.stderr, closed
     text, code = pty_run(80, MERGE, "-o", "-", a)
@@ -567,6 +602,7 @@ def main():
         test_missing_chunks(a)
         test_svg(a)
         test_several_recordings(a, b)
+        test_tail(a, b, rows)
         test_bad_inputs(a, rows)
         test_damage(a, rows)
         test_standard_streams(a, rows)

@@ -2,6 +2,7 @@
 #include "cli.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -30,6 +31,10 @@ void cli_start(const cli_tool *the_tool)
 {
   tool = the_tool;
   signal(SIGPIPE, SIG_IGN);
+  /* no file of ours may come to stand for a standard stream that is closed: using one fails, as it should */
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
+      exit(CLI_FAILED);
 }
 
 static bool is_end(const cli_option *option)
@@ -107,6 +112,17 @@ static _Noreturn void print_version(void)
   exit(cli_finish(&text));
 }
 
+/* Operands that stand for standard input with something behind: "-:PATTERN", "-@+12ms". getopt would take them for
+ * options: while it is at work they begin with another character. */
+enum { STANDARD_INPUT_MARK = 1 };
+
+static void hide_operands(int argc, char **argv, char from, char to)
+{
+  for (int i = 1; i < argc; i++)
+    if (argv[i][0] == from && (argv[i][1] == ':' || argv[i][1] == '@'))
+      argv[i][0] = to;
+}
+
 int cli_option_next(int argc, char **argv)
 {
   static struct option *longs;
@@ -133,6 +149,7 @@ int cli_option_next(int argc, char **argv)
       }
     longs[count] = (struct option){0};
     shorts[letters] = '\0';
+    hide_operands(argc, argv, '-', STANDARD_INPUT_MARK);
   }
   opterr = 0;
   int index = optind, id = getopt_long(argc, argv, shorts, longs, NULL);
@@ -140,6 +157,8 @@ int cli_option_next(int argc, char **argv)
     print_help();
   if (id == ID_VERSION)
     print_version();
+  if (id < 0)
+    hide_operands(argc, argv, STANDARD_INPUT_MARK, '-');
   if (id != '?' && id != ':')
     return id;
   if (optopt >= '0' && optopt <= 'z' && argv[index][1] != '-')

@@ -56,7 +56,7 @@ static bool is_there(const char *operand)
 {
   struct stat s;
   const char *shift = strrchr(operand, '@');
-  if (strcmp(operand, "-") == 0 || strpbrk(operand, "*?[") != NULL)
+  if (operand_is_standard_input(operand) || strpbrk(operand, "*?[") != NULL)
     return true; /* what a glob stands for is seen when it is expanded */
   if (stat(operand, &s) == 0)
     return !S_ISREG(s.st_mode) || s.st_size > 0;

@@ -160,7 +160,8 @@ static bool apply(inputs *in, const selection *s)
 static void on_loss(void *context, const rk_loss *loss)
 {
   inputs *in = context;
-  cli_loss(NULL, loss);
+  if (!in->told)
+    cli_loss(NULL, loss);
   if (in->on_loss != NULL)
     in->on_loss(in->context, loss);
 }
@@ -277,6 +278,17 @@ bool inputs_open(inputs *in, const selection *s, char **operand, size_t count, b
 {
   inputs_expand(in, s, operand, count, tolerated);
   return inputs_read(in, s, tolerated);
+}
+
+bool inputs_begin_at(inputs *in, const selection *s, int64_t since_ns)
+{
+  const rk_reader_options filters = {.entities = s->entities.list,
+                                     .entity_count = s->entities.count,
+                                     .excluded = s->excluded.list,
+                                     .excluded_count = s->excluded.count,
+                                     .has_since = true,
+                                     .since_ns = since_ns};
+  return rk_reader_select(in->reader, &filters) == RK_OK || reader_failed(in);
 }
 
 void inputs_free(inputs *in)

@@ -16,6 +16,7 @@ typedef struct inputs {
   size_t count;
   size_t failed;                                       /* operands that stand for nothing, or could not be read */
   bool quiet;                                          /* no progress bar */
+  bool told;                                           /* losses have been: they are not told again */
   void (*on_loss)(void *context, const rk_loss *loss); /* told of each loss too; NULL: nobody */
   void *context;
   operands operands;
@@ -31,6 +32,8 @@ bool inputs_open(inputs *in, const selection *s, char **operand, size_t count, b
 /* The same in two steps, between which on_loss, context and quiet may be set. */
 void inputs_expand(inputs *in, const selection *s, char **operand, size_t count, bool tolerated);
 bool inputs_read(inputs *in, const selection *s, bool tolerated);
+/* Of the selection, which must not speak of times or writers, only rows at `since_ns` or later. */
+bool inputs_begin_at(inputs *in, const selection *s, int64_t since_ns);
 void inputs_free(inputs *in);
 
 #endif

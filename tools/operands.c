@@ -116,9 +116,14 @@ static bool add_matches(expansion *e, const char *pattern, const char *rest, int
   return any;
 }
 
+bool operand_is_standard_input(const char *path)
+{
+  return path[0] == '-' && (path[1] == '\0' || path[1] == ':' || path[1] == '@');
+}
+
 bool operand_stat(const char *path, struct stat *s)
 {
-  if (strcmp(path, "-") == 0)
+  if (operand_is_standard_input(path))
     return fstat(STDIN_FILENO, s) == 0;
   if (stat(path, s) == 0)
     return true;
@@ -149,11 +154,7 @@ static bool add_archives(expansion *e, const char *path, int64_t shift_ns)
 static void expand(expansion *e, const char *path, int64_t shift_ns, bool may_shift)
 {
   bool is_directory;
-  if (strcmp(path, "-") == 0) {
-    add(e->to, path, shift_ns);
-    return;
-  }
-  if (exists(path, &is_directory)) {
+  if (strcmp(path, "-") != 0 && exists(path, &is_directory)) {
     add_existing(e, path, is_directory, shift_ns);
     return;
   }
@@ -192,7 +193,7 @@ static void expand_list(expansion *e, const selection *s)
       continue;
     if (memchr(line, '\0', (size_t)size) != NULL)
       fail(e, s->files_from, "a name in it holds a NUL; -0 is for names that end with one");
-    else if (from_stdin && strcmp(line, "-") == 0)
+    else if (from_stdin && operand_is_standard_input(line))
       fail(e, s->files_from, "standard input holds the list, and cannot be an input too");
     else
       expand(e, line, 0, true);
@@ -213,7 +214,7 @@ void operands_expand(operands *o, const selection *s, char **operand, size_t cou
   if (s->null && s->files_from == NULL)
     cli_usage("-0 is about --files-from");
   for (size_t i = 0; i < count; i++) {
-    if (s->files_from != NULL && strcmp(s->files_from, "-") == 0 && strcmp(operand[i], "-") == 0)
+    if (s->files_from != NULL && strcmp(s->files_from, "-") == 0 && operand_is_standard_input(operand[i]))
       cli_usage("standard input holds the list of --files-from, and cannot be an input too");
     expand(&e, operand[i], 0, true);
   }

@@ -21,6 +21,8 @@ typedef struct operands {
 void operands_expand(operands *o, const selection *s, char **operand, size_t count, int code);
 void operands_free(operands *o);
 
+/* "-", "-:PATTERN", or one of these shifted. */
+bool operand_is_standard_input(const char *path);
 /* stat of the file that such a path means: of standard input, of the archive of "ARCHIVE:PATTERN". */
 bool operand_stat(const char *path, struct stat *s);
 

@@ -50,6 +50,15 @@ static bool failed(const output_file *f)
   return false;
 }
 
+void output_failed(const char *path, const rk_error *error)
+{
+  if (strstr(error->message, "merged recording") == NULL)
+    path = NULL; /* a chunk that cannot be read, or a temporary file */
+  else if (strcmp(path, "-") == 0)
+    path = "standard output";
+  cli_error_record(path, error);
+}
+
 bool output_is_zst(const char *path)
 {
   size_t size = strlen(path);

@@ -22,6 +22,8 @@ bool output_is_input(const char *path, char *const *paths, size_t count);
 bool output_is_zst(const char *path);
 /* fsync, rename over the target, fsync of the directory. Reports failures and then leaves the target alone. */
 bool output_commit(output_file *f);
+/* Reports why rk_reader_merge failed: names the output where it is to blame. */
+void output_failed(const char *path, const rk_error *error);
 /* Takes an uncommitted temporary file away. */
 void output_discard(output_file *f);
 

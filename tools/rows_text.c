@@ -13,7 +13,7 @@
 #include "who.h"
 
 /* From this width on the date stands in every line; else in a line of its own when it changes. */
-enum { WIDE = 120, TIMES_MOST = 64, WRITER_MOST = 32, ENTITY_MOST = 40 };
+enum { WIDE = 120, TIMES_MOST = 64, WRITER_MOST = 32, RECORDING_MOST = 36, ENTITY_MOST = 40 };
 /* Timelines that have a column; further ones stand behind them. */
 enum { TIMELINES = 6 };
 /* Columns that turn out too narrow grow by so much at once, so that they settle soon. */
@@ -42,7 +42,8 @@ struct text_printer {
   size_t writer_count; /* known when labels were made */
   time_column times[TIMELINES];
   size_t time_count;
-  size_t writer_width, entity_width; /* widest so far, in steps */
+  size_t times_most;                                  /* what they may take together */
+  size_t writer_width, recording_width, entity_width; /* widest so far, in steps */
   size_t seconds_width[2];
   int64_t first_ns, last_ns; /* of rows in time */
   bool any_ns;
@@ -57,6 +58,13 @@ static void widen(size_t *width, size_t wanted, size_t most, bool full)
     *width = *width == 0 ? wanted : *width + (wanted - *width + COLUMN_STEP - 1) / COLUMN_STEP * COLUMN_STEP;
   if (*width > most && !full)
     *width = most;
+}
+
+/* Before the first row: exactly as wide as is known to be needed. */
+static void fit(size_t *width, size_t wanted, size_t most, bool full)
+{
+  wanted = wanted > most && !full ? most : wanted;
+  *width = *width < wanted ? wanted : *width;
 }
 
 /* A third of the line at most. */
@@ -77,6 +85,39 @@ static const out *label_of(text_printer *t, const rk_writer_info *writer)
   return &l->text;
 }
 
+static bool is_wide(const text_printer *t)
+{
+  return t->options.width == 0 || t->options.width >= WIDE;
+}
+
+static size_t moment_width(const text_printer *t, int which)
+{
+  switch (t->options.times[which]) {
+  case TEXT_NO_TIME:
+    return 0;
+  case TEXT_UTC:
+    return is_wide(t) ? strlen("2026-11-20T12:00:00.123456789Z") : strlen("12:00:00.123456");
+  case TEXT_LOCAL:
+    return is_wide(t) ? strlen("2026-11-20T12:00:00.123456789+01:00") : strlen("12:00:00.123456");
+  case TEXT_RELATIVE:
+  case TEXT_DELTA:
+    break;
+  }
+  return t->seconds_width[which] == 0 ? (is_wide(t) ? 14 : 11) : t->seconds_width[which];
+}
+
+/* Timelines leave to the columns behind them what these have, and an eighth of the line to the values. */
+static void share_times(text_printer *t)
+{
+  size_t width = t->options.width, most = share(t, TIMES_MOST), rest = width / 8 < 8 ? 8 : width / 8;
+  for (int which = 0; which < 2; which++)
+    rest += moment_width(t, which) > 0 ? moment_width(t, which) + 2 : 0;
+  rest += t->entity_width + 2 + (t->who.any ? t->writer_width + 2 : 0);
+  rest += t->options.recording ? t->recording_width + 2 : 0;
+  size_t left = rest < width ? width - rest : 0;
+  t->times_most = width == 0 || most < left ? most : left;
+}
+
 void text_free(text_printer *t)
 {
   if (t == NULL)
@@ -94,16 +135,13 @@ void text_resize(text_printer *t, size_t width)
 {
   t->options.width = t->line.limit = width;
   t->day_known = false;
-  size_t writer = share(t, WRITER_MOST), entity = share(t, ENTITY_MOST);
+  size_t writer = share(t, WRITER_MOST), recording = share(t, RECORDING_MOST), entity = share(t, ENTITY_MOST);
   if (!t->options.full) {
     t->writer_width = t->writer_width < writer ? t->writer_width : writer;
+    t->recording_width = t->recording_width < recording ? t->recording_width : recording;
     t->entity_width = t->entity_width < entity ? t->entity_width : entity;
   }
-}
-
-static bool is_wide(const text_printer *t)
-{
-  return t->options.width == 0 || t->options.width >= WIDE;
+  share_times(t);
 }
 
 static when_zone zone_of(text_time time)
@@ -165,22 +203,6 @@ static void put_moment(text_printer *t, int which, const rk_row *row, int64_t ns
     line_scratch(l);
   }
   (void)row;
-}
-
-static size_t moment_width(const text_printer *t, int which)
-{
-  switch (t->options.times[which]) {
-  case TEXT_NO_TIME:
-    return 0;
-  case TEXT_UTC:
-    return is_wide(t) ? strlen("2026-11-20T12:00:00.123456789Z") : strlen("12:00:00.123456");
-  case TEXT_LOCAL:
-    return is_wide(t) ? strlen("2026-11-20T12:00:00.123456789+01:00") : strlen("12:00:00.123456");
-  case TEXT_RELATIVE:
-  case TEXT_DELTA:
-    break;
-  }
-  return t->seconds_width[which] == 0 ? (is_wide(t) ? 14 : 11) : t->seconds_width[which];
 }
 
 /* Times of the row, dim where they are not log_time but taken from the row's id; "static" in their place. */
@@ -276,9 +298,9 @@ static void put_times(text_printer *t, const rk_row *row)
     if (column != NULL)
       cells[column - t->times] = &row->timelines[i];
   }
-  size_t start = l->column, most = share(t, TIMES_MOST);
+  size_t start = l->column;
   for (size_t i = 0; i < t->time_count; i++) {
-    if (i > 0 && l->column - start + t->times[i].width > most && !t->options.full)
+    if (l->column - start + t->times[i].width > t->times_most && !t->options.full)
       break; /* the rest has no room: other formats tell them */
     size_t from = l->column;
     if (cells[i] != NULL)
@@ -308,7 +330,12 @@ static void look_ahead(text_printer *t, rk_reader *reader)
   for (int i = 0, decoded = 0; i < CHUNKS_LOOKED_AT && rk_reader_next_indexed(reader, &chunk) == RK_OK; i++) {
     text->size = 0;
     out_printable(text, chunk->entity_path, strlen(chunk->entity_path));
-    widen(&t->entity_width, terminal_text_width(text->data, text->size), share(t, ENTITY_MOST), t->options.full);
+    fit(&t->entity_width, terminal_text_width(text->data, text->size), share(t, ENTITY_MOST), t->options.full);
+    if (t->options.recording) {
+      text->size = 0;
+      out_printable(text, chunk->store->recording_id, strlen(chunk->store->recording_id));
+      fit(&t->recording_width, terminal_text_width(text->data, text->size), share(t, RECORDING_MOST), t->options.full);
+    }
     if (!chunk->is_static && !chunk->described &&
         (decoded++ >= CHUNKS_DECODED || rk_reader_describe(reader, &chunk) != RK_OK))
       continue;
@@ -333,13 +360,15 @@ void text_learn(text_printer *t, const rk_reader *reader)
   const rk_writer_info *const *writers = rk_reader_writers(reader, &count);
   if (count == t->writer_count)
     return;
+  bool begun = t->writer_count > 0;
   t->writer_count = count;
   t->who = who_of(reader);
   for (size_t i = 0; i < t->label_slots; i++)
     t->labels[i].writer = NULL;
   for (size_t i = 0; i < count && i < 4096; i++) {
     const out *text = label_of(t, writers[i]);
-    widen(&t->writer_width, terminal_text_width(text->data, text->size), share(t, WRITER_MOST), t->options.full);
+    (begun ? widen : fit)(&t->writer_width, terminal_text_width(text->data, text->size), share(t, WRITER_MOST),
+                          t->options.full);
   }
 }
 
@@ -360,6 +389,7 @@ text_printer *text_new(const text_options *options, rk_reader *reader)
   }
   text_learn(t, reader);
   look_ahead(t, reader);
+  share_times(t);
   return t;
 }
 
@@ -382,6 +412,21 @@ static void put_column(text_printer *t, const char *style, const char *text, siz
   line_scratch(l);
   line_style(l, NULL);
   line_pad(l, start + *width);
+}
+
+/* A name of the data's in a column. */
+static void put_name(text_printer *t, const char *style, const char *name, size_t *width, size_t most)
+{
+  size_t size = strlen(name);
+  if (line_is_printable(name, size)) {
+    put_column(t, style, name, size, width, most);
+    return;
+  }
+  out text;
+  out_init(&text, -1);
+  out_printable(&text, name, size);
+  put_column(t, style, text.data, text.size, width, most);
+  out_free(&text);
 }
 
 static void put_writer(text_printer *t, const rk_row *row)
@@ -409,21 +454,10 @@ void text_row(text_printer *t, out *o, const rk_row *row)
   put_times(t, row);
   put_writer(t, row);
   if (t->options.recording) {
-    line_style(l, "2");
-    line_printable(l, row->store->recording_id, strlen(row->store->recording_id));
-    line_text(l, " ");
-    line_style(l, NULL);
+    put_name(t, "2", row->store->recording_id, &t->recording_width, RECORDING_MOST);
+    line_text(l, "  ");
   }
-  size_t size = strlen(row->entity_path);
-  if (line_is_printable(row->entity_path, size)) {
-    put_column(t, "1;36", row->entity_path, size, &t->entity_width, ENTITY_MOST);
-  } else {
-    out path;
-    out_init(&path, -1);
-    out_printable(&path, row->entity_path, size);
-    put_column(t, "1;36", path.data, path.size, &t->entity_width, ENTITY_MOST);
-    out_free(&path);
-  }
+  put_name(t, "1;36", row->entity_path, &t->entity_width, ENTITY_MOST);
   line_text(l, "  ");
   brief_components(l, row);
   line_print(l, o);

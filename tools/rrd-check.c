@@ -175,7 +175,7 @@ static void recover(const request *r, rk_reader *reader, check_report *report)
     return;
   }
   if (!(error.sys_errno == EPIPE && file.temporary == NULL)) /* a reader that had enough is no failure */
-    cli_error_record(error.sys_errno != 0 ? r->output : NULL, &error);
+    output_failed(r->output, &error);
   output_discard(&file);
 }
 

@@ -210,6 +210,8 @@ static void parse(request *r, int argc, char **argv)
     cli_usage("--retry goes with --follow");
   if (r->has_tail && r->rows != UINT64_MAX)
     cli_usage("--tail and --rows exclude each other");
+  if (r->full && !r->info)
+    r->has_width = true; /* nothing is cut, unless --width says so */
   if (!r->has_width)
     r->width = terminal_width(STDOUT_FILENO);
 }
@@ -262,17 +264,53 @@ typedef struct printing {
   bool recording;
   csv_printer *csv;
   text_printer *text;
-  tail *tail; /* rows are held back for it */
+  tail *tail;      /* rows are held back for it */
+  bool from_start; /* the tail is looked for among all rows */
   uint64_t printed;
-  uint64_t kept; /* of these, before the place in the cursor file */
+  uint64_t in_time; /* of these, not static */
+  uint64_t kept;    /* of these, before the place in the cursor file */
 } printing;
 
-static bool printing_start(printing *p, bool resumed)
+static bool shows_passing_time(const request *r)
+{
+  bool passing = false;
+  for (int i = 0; i < 2; i++)
+    passing |= r->times[i] == TEXT_RELATIVE || r->times[i] == TEXT_DELTA;
+  return passing && r->format == FORMAT_TEXT;
+}
+
+/* Where nothing speaks against it, reading begins near the end. */
+static bool skip_to_tail(printing *p, inputs *in)
 {
   const request *r = p->r;
+  const selection *s = &r->selection;
+  int64_t since_ns;
+  bool plain = s->timeline == NULL && !s->since.given && !s->until.given && s->writer_count == 0 && !s->wall_clock &&
+               !s->follow && r->cursor_file == NULL && !shows_passing_time(r) && in->failed == 0;
+  for (size_t i = 0; i < in->operands.count; i++)
+    plain = plain && !operand_is_standard_input(in->operands.paths[i]);
+  p->from_start |= !plain || r->tail == 0 || !tail_start(p->reader, r->tail, r->blueprints, &since_ns);
+  return p->from_start || inputs_begin_at(in, s, since_ns);
+}
+
+static bool printing_start(printing *p, inputs *in, bool resumed)
+{
+  const request *r = p->r;
+  bool again = p->from_start;
   p->recording = several_stores(r, p->reader);
-  if (r->format == FORMAT_CSV && (p->csv = make_csv(r, p->reader, p->o, p->recording)) == NULL)
-    return false;
+  if (r->format == FORMAT_CSV) {
+    out unseen; /* the header of a second attempt */
+    out_init(&unseen, -1);
+    p->csv = make_csv(r, p->reader, again ? &unseen : p->o, p->recording);
+    out_free(&unseen);
+    if (p->csv == NULL)
+      return false;
+  }
+  if (r->has_tail && !resumed) {
+    p->tail = tail_new(r->tail, r->format == FORMAT_TEXT);
+    if (!skip_to_tail(p, in))
+      return false;
+  }
   if (r->format == FORMAT_TEXT)
     p->text = text_new(&(text_options){.width = (size_t)r->width,
                                        .coloured = terminal_coloured(STDOUT_FILENO, r->colour),
@@ -281,8 +319,6 @@ static bool printing_start(printing *p, bool resumed)
                                        .by_time = r->selection.timeline == NULL,
                                        .times = {r->times[0], r->times[1]}},
                        p->reader);
-  if (r->has_tail && !resumed)
-    p->tail = tail_new(r->tail, r->format == FORMAT_TEXT);
   return true;
 }
 
@@ -298,6 +334,7 @@ static void print_row(printing *p, const rk_row *row)
   if (p->tail != NULL)
     tail_end(p->tail);
   p->printed++;
+  p->in_time += !row->is_static;
 }
 
 static void print_tail(printing *p)
@@ -336,12 +373,23 @@ static rk_status wait_for_more(printing *p)
   return status;
 }
 
-static void print_rows(const request *r, rk_reader *reader, out *o)
+static void printing_end(printing *p)
 {
-  printing p = {.r = r, .reader = reader, .o = o};
+  tail_free(p->tail);
+  csv_free(p->csv);
+  text_free(p->text);
+}
+
+/* False: the tail was looked for too near the end; all has to be read, `from_start`. */
+static bool print_rows(const request *r, inputs *in, out *o, bool from_start)
+{
+  rk_reader *reader = in->reader;
+  printing p = {.r = r, .reader = reader, .o = o, .from_start = from_start};
   bool quiet = isatty(STDOUT_FILENO) || r->selection.follow, resumed = false;
-  if ((r->cursor_file != NULL && !cursor_load(r->cursor_file, reader, &resumed)) || !printing_start(&p, resumed))
-    return;
+  if ((r->cursor_file != NULL && !cursor_load(r->cursor_file, reader, &resumed)) || !printing_start(&p, in, resumed)) {
+    printing_end(&p);
+    return true;
+  }
   const rk_row *row;
   rk_status status = RK_END;
   rk_reader_stats stats;
@@ -363,13 +411,19 @@ static void print_rows(const request *r, rk_reader *reader, out *o)
   }
   if (status != RK_END && status != RK_OK)
     reader_failed(reader);
+  if (status == RK_END && p.tail != NULL && !p.from_start && p.in_time < r->tail) {
+    printing_end(&p);
+    return false;
+  }
   print_tail(&p);
   keep_place(&p, true);
   rk_reader_get_stats(reader, &stats);
   if (stats.late_rows > 0)
     cli_note("%llu rows came after later ones had been printed", (unsigned long long)stats.late_rows);
-  csv_free(p.csv);
-  text_free(p.text);
+  if (status == RK_END && r->selection.timeline != NULL && p.in_time == 0)
+    cli_note("no row that is selected has a time on timeline '%s'", cli_printable(r->selection.timeline));
+  printing_end(&p);
+  return true;
 }
 
 static when_zone zone_of(const request *r)
@@ -423,6 +477,17 @@ static void print_info(const request *r, const inputs *in, out *o)
   info_free(&i);
 }
 
+static void dump(const request *r, inputs *in, char **operand, size_t count, out *o)
+{
+  if (print_rows(r, in, o, false))
+    return;
+  inputs_free(in);
+  inputs_expand(in, &r->selection, operand, count, false);
+  in->told = true;
+  if (inputs_read(in, &r->selection, false))
+    print_rows(r, in, o, true);
+}
+
 int main(int argc, char **argv)
 {
   request r;
@@ -439,7 +504,7 @@ int main(int argc, char **argv)
     if (r.info)
       print_info(&r, &in, &o);
     else
-      print_rows(&r, in.reader, &o);
+      dump(&r, &in, argv + optind, (size_t)(argc - optind), &o);
   }
   inputs_free(&in);
   selection_free(&r.selection);

@@ -277,7 +277,7 @@ static bool write_merged(job *j)
   }
   /* a reader that had enough is no failure */
   if (!(error.sys_errno == EPIPE && j->output.temporary == NULL))
-    cli_error_record(error.sys_errno != 0 ? r->output : NULL, &error);
+    output_failed(r->output, &error);
   output_discard(&j->output);
   return false;
 }

@@ -88,6 +88,42 @@ void tail_print(tail *t, out *o)
   }
 }
 
+typedef struct start {
+  int64_t ns;
+  uint64_t rows;
+} start;
+
+static int later_first(const void *a, const void *b)
+{
+  int64_t x = ((const start *)a)->ns, y = ((const start *)b)->ns;
+  return (x < y) - (x > y);
+}
+
+bool tail_start(rk_reader *reader, uint64_t rows, bool blueprints, int64_t *since_ns)
+{
+  start *starts = NULL;
+  size_t count = 0;
+  const rk_chunk_info *chunk;
+  while (rk_reader_next_indexed(reader, &chunk) == RK_OK) {
+    if (chunk->is_static || chunk->row_count == 0 || chunk->min_ns > chunk->max_ns ||
+        (chunk->store->kind != RK_STORE_RECORDING && !blueprints))
+      continue;
+    if ((count & (count - 1)) == 0)
+      starts = cli_realloc(starts, count == 0 ? 1 : count * 2, sizeof *starts);
+    starts[count++] = (start){chunk->min_ns, chunk->row_count};
+  }
+  if (count > 0)
+    qsort(starts, count, sizeof *starts, later_first);
+  uint64_t found = 0;
+  size_t at = 0;
+  for (; at < count && found < rows; at++) {
+    *since_ns = starts[at].ns;
+    found += starts[at].rows;
+  }
+  free(starts);
+  return at < count && found >= rows;
+}
+
 void tail_free(tail *t)
 {
   if (t == NULL)

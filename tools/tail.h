@@ -3,6 +3,7 @@
 #define TOOLS_TAIL_H
 
 #include "out.h"
+#include "rrdkit/reader.h"
 
 typedef struct tail tail;
 
@@ -14,5 +15,9 @@ void tail_end(tail *t);
 /* The last rows, oldest first. */
 void tail_print(tail *t, out *o);
 void tail_free(tail *t); /* NULL is allowed */
+
+/* A time from which on, going by the index, there are `rows` rows, so that earlier ones need not be read; in fact there
+ * are fewer where rows are there twice or damaged. Moves rk_reader_next_indexed. False: there is none. */
+bool tail_start(rk_reader *reader, uint64_t rows, bool blueprints, int64_t *since_ns);
 
 #endif
