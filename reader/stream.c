@@ -24,6 +24,7 @@ struct rk_stream {
   size_t used_count, used_capacity;
   rk_row_ref row; /* read and not yet taken */
   bool has_row;
+  bool activated; /* blueprints */
   rk_buffer key, payload, packed, out;
   rk_arena arena; /* of the batch's frames */
   rk_stream_frame *frames;
@@ -282,30 +283,22 @@ static void start_batch(rk_stream *stream, rk_stream_batch *batch)
   stream->frame_count = 0;
 }
 
-rk_status rk_stream_begin(rk_stream *stream, rk_stream_batch *batch)
+/* Filters are meant for recordings: what they leave of a blueprint would show nothing, and the viewer makes its own. */
+static bool has_whole_blueprints(const rk_reader *reader)
 {
-  start_batch(stream, batch);
-  rk_buffer_append(&stream->out, rk_stream_header_bytes, RK_STREAM_HEADER_SIZE);
+  const rk_filters *filters = &reader->filters;
+  return !filters->timeline && !filters->entities && !filters->excluded && !filters->writers && !filters->has_since &&
+         !filters->has_until;
+}
+
+/* Blueprints are whole: theirs goes out, then which ones are active. */
+static rk_status activate(rk_stream *stream)
+{
   size_t count = 0;
-  const rk_store *const *stores = rk_reader_stores(stream->reader, &count);
-  for (size_t i = 0; i < count; i++) {
-    put_store(stream, stores[i]);
-  }
-  rk_status status;
-  size_t size = 0;
-  while ((status = peek_row(stream)) == RK_OK && stream->row.store->kind == RK_STORE_BLUEPRINT) {
-    status = take_row(stream, &size);
-    batch->rows++;
-    if (status != RK_OK) {
-      return failed(stream, status);
-    }
-  }
-  if (status != RK_OK && status != RK_END && status != RK_AGAIN) {
-    return status;
-  }
-  status = emit_all(stream);
   const rk_activation *activations = rk_reader_activations(stream->reader, &count);
-  for (size_t i = 0; i < count && status == RK_OK; i++) {
+  const rk_status status = emit_all(stream);
+  stream->activated = true;
+  for (size_t i = 0; i < count && status == RK_OK && has_whole_blueprints(stream->reader); i++) {
     const rk_blueprint_activation command = {.blueprint = store_id_of(activations[i].blueprint),
                                              .make_active = activations[i].make_active,
                                              .make_default = activations[i].make_default};
@@ -313,6 +306,35 @@ rk_status rk_stream_begin(rk_stream *stream, rk_stream_batch *batch)
     rk_blueprint_activation_encode(&stream->out, &command);
     rk_frame_end(&stream->out, start);
   }
+  return status == RK_OK && stream->out.failed ? RK_ERR_NO_MEMORY : status;
+}
+
+rk_status rk_stream_begin(rk_stream *stream, rk_stream_batch *batch)
+{
+  start_batch(stream, batch);
+  rk_buffer_append(&stream->out, rk_stream_header_bytes, RK_STREAM_HEADER_SIZE);
+  size_t count = 0;
+  const rk_store *const *stores = rk_reader_stores(stream->reader, &count);
+  const bool whole = has_whole_blueprints(stream->reader);
+  for (size_t i = 0; i < count; i++) {
+    if (whole || stores[i]->kind != RK_STORE_BLUEPRINT) {
+      put_store(stream, stores[i]);
+    }
+  }
+  rk_status status;
+  size_t size = 0;
+  while ((status = peek_row(stream)) == RK_OK && stream->row.store->kind == RK_STORE_BLUEPRINT) {
+    stream->has_row = false;
+    status = whole ? take_row(stream, &size) : RK_OK;
+    batch->rows += whole;
+    if (status != RK_OK) {
+      return failed(stream, status);
+    }
+  }
+  if (status != RK_OK && status != RK_END && status != RK_AGAIN) {
+    return status;
+  }
+  status = status == RK_AGAIN ? emit_all(stream) : activate(stream);
   if (status != RK_OK || stream->out.failed) {
     return failed(stream, status != RK_OK ? status : RK_ERR_NO_MEMORY);
   }
@@ -328,6 +350,12 @@ rk_status rk_stream_next(rk_stream *stream, int64_t until_ns, size_t max_size, r
   rk_status status;
   while ((status = peek_row(stream)) == RK_OK && key_of_row(stream) < until_ns && size < max_size) {
     const int64_t key = key_of_row(stream);
+    if (!stream->activated && stream->row.store->kind != RK_STORE_BLUEPRINT) { /* they were not certain at first */
+      status = activate(stream);
+      if (status != RK_OK) {
+        return failed(stream, status);
+      }
+    }
     status = rk_array_grow((void **)&stream->keys, &stream->key_capacity, (size_t)batch->rows + 1, sizeof *stream->keys)
                  ? take_row(stream, &size)
                  : RK_ERR_NO_MEMORY;

@@ -434,7 +434,10 @@ static enum MHD_Result handle(void *server, struct MHD_Connection *connection, c
   const char *host = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host");
   const char *origin = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Origin");
   (void)version;
-  if (!host_allowed(host, s->options.address, s->port) || !origin_allowed(origin, s->options.address, s->port))
+  pthread_mutex_lock(&s->mutex); /* the first request may be faster than http_open */
+  uint16_t port = s->port;
+  pthread_mutex_unlock(&s->mutex);
+  if (!host_allowed(host, s->options.address, port) || !origin_allowed(origin, s->options.address, port))
     return answer_text(connection, MHD_HTTP_FORBIDDEN, "this server has another name\n");
   route r = route_parse(url, s->token);
   if (r.kind == ROUTE_NONE || r.kind == ROUTE_FOREIGN)
@@ -572,7 +575,10 @@ http_server *http_open(player *p, const http_options *options)
   bool ok = make_token(s->token);
   if (!ok)
     cli_error(NULL, "no random numbers: %s", strerror(errno));
-  if (!ok || !start_daemon(s)) {
+  pthread_mutex_lock(&s->mutex);
+  ok = ok && start_daemon(s);
+  pthread_mutex_unlock(&s->mutex);
+  if (!ok) {
     free(s);
     return NULL;
   }

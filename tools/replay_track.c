@@ -11,8 +11,9 @@
 #include "cli.h"
 #include "names.h"
 
-/* Without anybody who writes, so many looks in vain are the end: what dead writers left has been found by then. */
-enum { BATCH_SIZE = 1 << 20, WAIT_NS = 200000000, IDLE_ROUNDS = 3 };
+/* Without anybody who writes, so many looks in vain are the end: what dead writers left has been found by then. Rows
+ * that are held back because nobody knows who may be writing (rk_reader_options.follow_delay_ns) take longer. */
+enum { BATCH_SIZE = 1 << 20, WAIT_NS = 200000000, IDLE_ROUNDS = 3, HELD_ROUNDS = 20 };
 #define FORGET_SIZE ((uint64_t)32 << 20)
 
 /* A chunk that track_latest may want. */
@@ -187,6 +188,13 @@ static bool wait_until_wanted(track *t, int64_t position)
   return go;
 }
 
+static bool all_given(const track *t)
+{
+  rk_reader_stats stats;
+  rk_reader_get_stats(t->reader, &stats);
+  return stats.rows_returned + stats.duplicate_rows >= stats.rows_indexed;
+}
+
 /* The reader is at the end of what is certain. False: it is the end, or nobody writes any more. */
 static bool wait_for_growth(track *t)
 {
@@ -202,7 +210,7 @@ static bool wait_for_growth(track *t)
   rk_status status = rk_reader_wait(t->reader, WAIT_NS, &error);
   t->idle = live || status != RK_OK ? 0 : t->idle + 1;
   if (status == RK_OK)
-    return t->idle < IDLE_ROUNDS;
+    return t->idle < (all_given(t) ? IDLE_ROUNDS : HELD_ROUNDS);
   if (status != RK_END)
     cli_error_record(NULL, &error);
   return false;
@@ -246,9 +254,11 @@ static void *run(void *argument)
       failed = !go;
     }
     int64_t next = batch.next_ns != INT64_MAX ? batch.next_ns : batch.rows > 0 ? batch.last_ns : until;
-    if (next >= until)
-      until = add(next, t->options.slice);
     pthread_mutex_lock(&t->mutex);
+    if (next >= until) { /* what was jumped over need not be in slices, of which each chunk costs a viewer time */
+      until = add(next, t->options.slice);
+      until = t->want > until && t->want != INT64_MAX ? t->want : until;
+    }
     t->state.until = next;
     pthread_mutex_unlock(&t->mutex);
     if (batch.rows > 0)

@@ -40,6 +40,8 @@ enum {
   OPTION_COMPRESSION,
 };
 
+enum { READER_MEMORY = 32 << 20 }; /* unless asked for */
+
 static const cli_option options[] = {
     {0, NULL, NULL, "Where to (default: a page with the web viewer)"},
     {OPTION_CONNECT, "connect", "URL",
@@ -387,14 +389,22 @@ static void open_browser(const char *url)
   wait(NULL);
 }
 
-static void serve(const request *r, player *p, status_line *l, const inputs *in, const char *viewer)
+/* The recordings that are known. Before the reader is the player's. */
+static const rk_store **list_recordings(rk_reader *reader, size_t *kept)
 {
-  size_t count, kept = 0;
-  const rk_store *const *stores = rk_reader_stores(in->reader, &count);
+  size_t count;
+  const rk_store *const *stores = rk_reader_stores(reader, &count);
   const rk_store **recordings = cli_realloc(NULL, count + 1, sizeof *recordings);
+  *kept = 0;
   for (size_t i = 0; i < count; i++)
     if (stores[i]->kind == RK_STORE_RECORDING)
-      recordings[kept++] = stores[i];
+      recordings[(*kept)++] = stores[i];
+  return recordings;
+}
+
+static void serve(const request *r, player *p, status_line *l, const inputs *in, const char *viewer,
+                  const rk_store *const *recordings, size_t recording_count)
+{
   const char *timeline = r->selection.timeline != NULL ? r->selection.timeline : "log_time";
   http_options how = {.address = r->bind,
                       .port = r->port,
@@ -404,7 +414,7 @@ static void serve(const request *r, player *p, status_line *l, const inputs *in,
                       .kind = l->axis.kind,
                       .window = r->window,
                       .stores = recordings,
-                      .store_count = kept};
+                      .store_count = recording_count};
   http_server *server = http_open(p, &how);
   if (server != NULL) {
     out o;
@@ -422,7 +432,6 @@ static void serve(const request *r, player *p, status_line *l, const inputs *in,
     http_close(server);
   } else
     cli_worsen(CLI_FAILED);
-  free(recordings);
 }
 
 static void connect_to(const request *r, player *p, status_line *l)
@@ -504,13 +513,16 @@ static void replay(const request *r, const inputs *in, int signals, const char *
                                   .keeps = r->output == NULL,
                                   .finds = page && r->window > 0,
                                   .compressed = !r->uncompressed}};
+  size_t recording_count;
+  const rk_store **recordings = list_recordings(in->reader, &recording_count);
   l.player = player_open(in->reader, &how);
   if (l.player == NULL) {
+    free(recordings);
     cli_worsen(CLI_FAILED);
     return;
   }
   if (page)
-    serve(r, l.player, &l, in, viewer);
+    serve(r, l.player, &l, in, viewer, recordings, recording_count);
   else if (r->connect != NULL)
     connect_to(r, l.player, &l);
   else
@@ -518,6 +530,7 @@ static void replay(const request *r, const inputs *in, int signals, const char *
   if (track_now(player_track(l.player)).failed)
     cli_worsen(CLI_FAILED);
   player_close(l.player);
+  free(recordings);
 }
 
 int main(int argc, char **argv)
@@ -532,6 +545,8 @@ int main(int argc, char **argv)
   /* What grows is followed in the order in which it is written, which another timeline or clock is not. */
   r.no_follow = r.no_follow || r.selection.wall_clock || r.selection.timeline != NULL;
   r.selection.follow = !r.no_follow;
+  if (r.selection.max_memory == 0)
+    r.selection.max_memory = READER_MEMORY;
   if (inputs_open(&in, &r.selection, argv + optind, (size_t)(argc - optind), false)) {
     int signals = block_signals();
     replay(&r, &in, signals, viewer);

@@ -1,11 +1,14 @@
 """Makes a recording of half a minute with the official SDK that has something to look at: robots as boxes with their
 tracks, a camera's picture, the plots of their speeds and a log of what they say.
 
-    replay_example.py FILE
+    replay_example.py FILE [slowly]
+
+"slowly" takes that half minute, so that log_time tells it too; else only the timeline "time" does.
 """
 
 import math
 import sys
+import time
 
 import numpy as np
 import rerun as rr
@@ -35,8 +38,11 @@ def main():
     recording.log("floor/shelves", rr.Boxes2D(centers=shelves, half_sizes=[(5, 8)] * len(shelves), colors=[(70, 78, 90)]), static=True)
     tracks = {name: [] for name in ROBOTS}
     said = set()
+    begin = time.monotonic()
     for step in range(SECONDS * RATE):
         t = step / RATE
+        if len(sys.argv) > 2:
+            time.sleep(max(0, begin + t - time.monotonic()))
         recording.set_time("time", timestamp=START + t)
         recording.set_time("frame", sequence=step)
         for number, (name, colour) in enumerate(ROBOTS.items()):
