@@ -343,12 +343,16 @@ static void look_ahead(text_printer *t, rk_reader *reader)
       if (strcmp(chunk->timeline_max[c].timeline, "log_time") == 0)
         continue;
       time_column *column = time_column_of(t, chunk->timeline_max[c].timeline);
-      text->size = 0;
-      out_value(text, t, &chunk->timeline_max[c]);
-      size_t width = terminal_text_width(chunk->timeline_max[c].timeline, strlen(chunk->timeline_max[c].timeline)) + 1 +
-                     text->size;
-      if (column != NULL && width > column->width)
-        column->width = width;
+      const rk_time_cell *ends[] = {&chunk->timeline_min[c], &chunk->timeline_max[c]};
+      for (size_t e = 0; e < 2 && column != NULL; e++) {
+        text->size = 0;
+        out_printable(text, column->name, strlen(column->name));
+        size_t width = terminal_text_width(text->data, text->size) + 1;
+        text->size = 0;
+        out_value(text, t, ends[e]);
+        width += text->size;
+        column->width = width > column->width ? width : column->width;
+      }
     }
   }
   text->size = 0;
