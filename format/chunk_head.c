@@ -30,7 +30,7 @@ typedef struct message {
 
 static rk_status need(const head *h, size_t needed)
 {
-  *h->needed = needed;
+  *h->needed = needed > *h->needed ? needed : *h->needed;
   return needed > h->whole ? RK_ERR_UNSUPPORTED : needed > h->size ? RK_ERR_TRUNCATED : RK_OK;
 }
 
@@ -154,7 +154,7 @@ static bool take_array(head *h, const rk_field *field, int64_t needed, int64_t *
 
 /* ---- Columns ---- */
 
-/* Ids or times. */
+/* Ids or times. RK_ERR_TRUNCATED: the next columns can still tell how much they need. */
 static rk_status take_values(head *h, const rk_field *field, int64_t row_count, struct ArrowArray *array)
 {
   const size_t width = rk_type_bits(field->type, field->size) / 8;
@@ -227,14 +227,20 @@ static rk_status take_columns(head *h, int64_t row_count, const struct ArrowArra
   struct ArrowArray *arrays = rk_arena_array(h->arena, count + 1, sizeof *arrays);
   const struct ArrowArray **made = rk_arena_array(h->arena, count + 1, sizeof *made);
   rk_status status = arrays == NULL || made == NULL ? RK_ERR_NO_MEMORY : RK_OK;
+  bool truncated = false;
   for (size_t i = 0; i < count && status == RK_OK; i++) {
     const rk_field *field = h->schema->children + i;
     made[i] = arrays + i;
-    status =
-        is_data(field) ? take_component(h, field, row_count, arrays + i) : take_values(h, field, row_count, arrays + i);
+    if (is_data(field)) {
+      status = truncated ? RK_ERR_TRUNCATED : take_component(h, field, row_count, arrays + i);
+    } else {
+      status = take_values(h, field, row_count, arrays + i);
+      truncated = truncated || status == RK_ERR_TRUNCATED;
+      status = status == RK_ERR_TRUNCATED ? RK_OK : status;
+    }
   }
   *columns = made;
-  return status;
+  return status == RK_OK && truncated ? RK_ERR_TRUNCATED : status;
 }
 
 rk_status rk_chunk_decode_head(rk_arena *arena, const void *data, size_t size, size_t whole, rk_chunk *chunk,
@@ -243,6 +249,7 @@ rk_status rk_chunk_decode_head(rk_arena *arena, const void *data, size_t size, s
   head h = {.arena = arena, .data = data, .size = size, .whole = whole, .needed = needed};
   size_t at = 0;
   message m;
+  *needed = 0;
   rk_status status = take_message(&h, &at, &m);
   if (status != RK_OK) {
     return status;

@@ -13,6 +13,8 @@
 
 enum { WRITE_SIZE = 1 << 20 };
 
+/* Frames that pass are written from the buffer in which they were hashed: copy_file_range took 5 to 30 % more CPU time
+ * (ext4, tmpfs), and frames are not aligned to blocks, so no file system could share them. */
 rk_status rk_merge_write(int fd, const void *data, size_t size, rk_error *error)
 {
   for (size_t done = 0; done < size;) {

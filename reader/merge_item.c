@@ -11,8 +11,8 @@
 #include "reader/merge_internal.h"
 
 enum { HEAD_SIZE = 1024, TAIL_MAX = 4096 };
-/* Bytes of a payload in front of its components: schema and metadata, and an id and two times per row. */
-enum { HEAD_USUAL = 4096, HEAD_ROW_USUAL = 32 };
+/* Bytes of a payload that usually hold its schema and metadata. */
+enum { HEAD_USUAL = 4096 };
 
 static rk_status out_of_memory(rk_merge_item *item)
 {
@@ -175,8 +175,7 @@ static rk_status unpack(const uint8_t **data, rk_merge_item *item, const rk_arro
 static rk_status look(rk_merge_item *item, const rk_arrow_msg *msg, size_t whole, rk_merge_scratch *scratch,
                       rk_chunk *chunk)
 {
-  const size_t usual = HEAD_USUAL + HEAD_ROW_USUAL * (size_t)item->entry->row_count;
-  size_t part = msg->compression == RK_COMPRESSION_NONE || usual > whole ? whole : usual;
+  size_t part = msg->compression == RK_COMPRESSION_NONE || whole < HEAD_USUAL ? whole : HEAD_USUAL;
   for (;;) {
     const uint8_t *data;
     rk_status status = unpack(&data, item, msg, part, scratch);
@@ -191,8 +190,7 @@ static rk_status look(rk_merge_item *item, const rk_arrow_msg *msg, size_t whole
     if (status != RK_ERR_TRUNCATED) {
       return status;
     }
-    needed = needed < 2 * part ? 2 * part : needed;
-    part = needed < whole ? needed : whole;
+    part = needed;
   }
 }
 
