@@ -100,14 +100,14 @@ static rk_status open_piece(rk_reader *reader, rk_block *block, const rk_spill_h
   }
   open->rank = rk_open_chunk_rank(reader, from->store, from->stored_static);
   open->uncompressed_size = from->payload_size;
-  open->keys = side(block, from, 0);
-  open->ties = side(block, from, 1);
+  open->keys = side(block, from, RK_SIDE_KEYS);
+  open->ties = side(block, from, RK_SIDE_TIES);
   open->origins = (const void *)(block->data.data + head->origins_offset);
-  open->origin_index = side(block, from, 2);
-  open->origin_rows = side(block, from, 3);
-  open->origin_positions = side(block, from, 4);
-  open->effective_keys = side(block, from, 5);
-  open->effective_ids = side(block, from, 6);
+  open->origin_index = side(block, from, RK_SIDE_INDEX);
+  open->origin_rows = side(block, from, RK_SIDE_ROWS);
+  open->origin_positions = side(block, from, RK_SIDE_POSITIONS);
+  open->effective_keys = side(block, from, RK_SIDE_EFFECTIVE_KEYS);
+  open->effective_ids = side(block, from, RK_SIDE_EFFECTIVE_IDS);
   return RK_OK;
 }
 
@@ -146,12 +146,12 @@ rk_status rk_spill_read(rk_spill *spill, rk_run *run, rk_block **block)
     return rk_spill_fail(spill, RK_ERR_NO_MEMORY);
   }
   b->references = 1;
-  b->spares = &rk_spill_reader(spill)->spares;
+  b->spares = &spill->reader->spares;
   if (place->compressed) {
     rk_spare_take(b->spares, &b->data, place->size + 1);
   }
-  rk_status status = read_data(rk_spill_descriptor(spill), place, &b->data);
-  status = status ? status : open_block(rk_spill_reader(spill), b);
+  rk_status status = read_data(spill->fd, place, &b->data);
+  status = status ? status : open_block(spill->reader, b);
   if (status) {
     const int failed = errno;
     rk_block_release(b);

@@ -1,10 +1,13 @@
 /* Sorting in temporary files: rows come in the same order however little memory there is, and what is held stays within
  * bounds. */
+#include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include <cmocka.h>
 
@@ -257,6 +260,31 @@ static void a_directory_that_takes_no_files_is_an_error(void **state)
   random_free(&r);
 }
 
+static void a_full_disk_is_an_error(void **state)
+{
+  (void)state;
+  const random_shape shape = {.spread = 10, .chunks = 8};
+  random_recording r;
+  random_make(&r, 4, &shape);
+  struct rlimit before;
+  assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+  assert_ptr_not_equal(signal(SIGXFSZ, SIG_IGN), SIG_ERR);
+  for (rlim_t limit = 0; limit <= 40960; limit += 8192) {
+    rk_reader *reader = random_open(&r, NULL, 1);
+    const struct rlimit small = {.rlim_cur = limit, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    yielded_rows rows = read_rows(reader);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    assert_int_equal(rows.status, RK_ERR_IO);
+    rk_error error;
+    rk_reader_error(reader, &error);
+    assert_int_equal(error.sys_errno, EFBIG);
+    free(rows.rows);
+    rk_reader_free(reader);
+  }
+  random_free(&r);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
@@ -265,6 +293,7 @@ int main(void)
       cmocka_unit_test(copies_of_a_row_do_not_pile_up),
       cmocka_unit_test(large_rows_are_read_again),
       cmocka_unit_test(a_directory_that_takes_no_files_is_an_error),
+      cmocka_unit_test(a_full_disk_is_an_error),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
