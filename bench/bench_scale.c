@@ -6,15 +6,17 @@
 typedef struct shape {
   const char *what;
   const char *words[10]; /* for log_scale, before its chunks */
-  uint64_t chunks;       /* at scale 1 */
-  double memory;         /* MiB asked for; 0: as much as a row needs */
+  uint64_t chunks;       /* at scale 1; 0: one of each of so many writers */
+  uint64_t writers;
+  double memory; /* MiB asked for; 0: as much as a row needs */
 } shape;
 
 static void judge(const bench_options *o, const shape *s)
 {
   char chunks[32];
-  const uint64_t count = s->chunks > 1 ? (uint64_t)((double)s->chunks * o->scale) : 1;
-  snprintf(chunks, sizeof chunks, "chunks=%llu", (unsigned long long)count);
+  const uint64_t count = s->chunks > 0 ? s->chunks : s->writers;
+  snprintf(chunks, sizeof chunks, "%s=%llu", s->chunks > 0 ? "chunks" : "writers",
+           count > 1 ? (unsigned long long)((double)count * o->scale) : 1);
   const char *make[14] = {"log_scale", "shape.rrd", chunks};
   for (size_t i = 0; i < 10 && s->words[i]; i++) {
     make[3 + i] = s->words[i];
@@ -51,12 +53,12 @@ static void judge(const bench_options *o, const shape *s)
 int main(int argc, char **argv)
 {
   static const shape shapes[] = {
-      {"64 writers", {"writers=64", "rows=2048", "entities=4", "overlap=4", "bytes=300", "separate"}, 24, 256},
-      {"all chunks overlap", {"writers=64", "overlap=1000000", "rows=2048", "entities=4", "bytes=300"}, 24, 256},
-      {"tiny chunks", {"writers=10", "entities=5"}, 5000, 256},
-      {"10,000 entities", {"entities=10000", "overlap=10000", "rows=20", "bytes=100"}, 10000, 256},
-      {"1000 writers", {"writers=1000", "rows=64", "entities=2", "overlap=2", "bytes=100"}, 4, 256},
-      {"equal times", {"writers=16", "rows=1000", "entities=4", "overlap=4", "step=0", "bytes=100"}, 40, 256},
+      {"64 writers", {"writers=64", "rows=2048", "entities=4", "overlap=4", "bytes=300", "separate"}, 24, 0, 256},
+      {"all chunks overlap", {"rows=2048", "entities=4", "bytes=300"}, 0, 1344, 256},
+      {"tiny chunks", {"writers=10", "entities=5"}, 5000, 0, 256},
+      {"10,000 entities", {"entities=10000", "overlap=10000", "rows=20", "bytes=100"}, 10000, 0, 256},
+      {"1000 writers", {"writers=1000", "rows=64", "entities=2", "overlap=2", "bytes=100"}, 4, 0, 256},
+      {"equal times", {"writers=16", "rows=1000", "entities=4", "overlap=4", "step=0", "bytes=100"}, 40, 0, 256},
   };
   bench_options o;
   bench_start(&o, argc, argv);
@@ -64,6 +66,6 @@ int main(int argc, char **argv)
     judge(&o, &shapes[i]);
   }
   const char *row = o.full ? "bytes=1073741824" : "bytes=67108864";
-  judge(&o, &(shape){"one row", {row, "random=2"}, 1, 0});
+  judge(&o, &(shape){"one row", {row, "random=2"}, 1, 0, 0});
   return bench_finish(&o);
 }

@@ -29,6 +29,8 @@ typedef struct shape {
 
 #define BEGIN_NS INT64_C(1763640000000000000)
 
+enum { SPREAD = 1 << 20 }; /* so far apart the values of chunks may begin, lest all are alike */
+
 typedef struct sink {
   int fd;
   rk_buffer out;
@@ -121,9 +123,9 @@ static void make_room(room *r, const shape *p)
   r->keys = need(calloc(p->rows, sizeof *r->keys));
   r->frames = need(calloc(p->rows, sizeof *r->frames));
   r->offsets = need(calloc((size_t)p->rows + 1, sizeof *r->offsets));
-  r->values = need(malloc(p->rows * p->bytes));
+  r->values = need(malloc(p->rows * p->bytes + SPREAD));
   uint64_t state = 88172645463325252U;
-  for (uint64_t i = 0; i < p->rows * p->bytes; i++) {
+  for (uint64_t i = 0; i < p->rows * p->bytes + SPREAD; i++) {
     state ^= state << 13;
     state ^= state >> 7;
     state ^= state << 17;
@@ -136,7 +138,8 @@ static void make_room(room *r, const shape *p)
 
 static void encode(const shape *p, room *r, const char *entity, rk_tuid id)
 {
-  const void *value_buffers[2] = {NULL, r->values};
+  const uint8_t *values = r->values + XXH3_64bits(&id, sizeof id) % SPREAD / 16 * 16;
+  const void *value_buffers[2] = {NULL, values};
   const void *list_buffers[2] = {NULL, r->offsets};
   struct ArrowArray items = {.length = r->offsets[p->rows], .n_buffers = 2, .buffers = value_buffers};
   struct ArrowArray *children[1] = {&items};
@@ -173,7 +176,6 @@ static void add_chunk(sink *s, const shape *p, room *r, uint32_t w, uint32_t k)
     r->frames[i] = -(int64_t)number;
     rk_tuid_store(r->row_ids[i], (rk_tuid){.time_ns = (uint64_t)r->keys[i], .inc = rk_row_inc(w + 1, number)});
   }
-  memcpy(r->values, &first, p->bytes * p->rows < sizeof first ? p->bytes * p->rows : sizeof first);
   char entity[64];
   if (p->separate) {
     snprintf(entity, sizeof entity, "/w%" PRIu32 "/e%" PRIu32, w, k % p->entities);
