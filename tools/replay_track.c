@@ -255,9 +255,10 @@ static void *run(void *argument)
     }
     int64_t next = batch.next_ns != INT64_MAX ? batch.next_ns : batch.rows > 0 ? batch.last_ns : until;
     pthread_mutex_lock(&t->mutex);
-    if (next >= until) { /* what was jumped over need not be in slices, of which each chunk costs a viewer time */
+    /* What was jumped over and is sent all the same need not be in slices, of which each chunk costs a viewer time. */
+    if (next >= until) {
       until = add(next, t->options.slice);
-      until = t->want > until && t->want != INT64_MAX ? t->want : until;
+      until = !t->options.finds && t->want > until && t->want != INT64_MAX ? t->want : until;
     }
     t->state.until = next;
     pthread_mutex_unlock(&t->mutex);
