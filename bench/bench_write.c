@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -24,7 +25,7 @@ typedef struct codec {
   const char *name;
   rk_compression compression;
   const char *suffix;
-  double (*floor)(const bytes *plain, const char *path); /* bytes/s */
+  void (*floor)(const bytes *plain, const char *path);
 } codec;
 
 static bytes read_all(const char *path)
@@ -39,45 +40,38 @@ static bytes read_all(const char *path)
   return b;
 }
 
-static double plain_write(const bytes *plain, const char *path)
+static void plain_write(const bytes *plain, const char *path)
 {
   const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_APPEND | O_CLOEXEC, 0666);
-  const double begin = bench_now();
   for (size_t at = 0; at < plain->size; at += BLOCK) {
     const size_t n = plain->size - at < BLOCK ? plain->size - at : BLOCK;
     if (write(fd, plain->data + at, n) != (ssize_t)n) {
       bench_die("%s: %s", path, strerror(errno));
     }
   }
-  const double seconds = bench_now() - begin;
   close(fd);
-  bench_drop(path);
-  return (double)plain->size / seconds;
 }
 
-static double plain_lz4(const bytes *plain, const char *path)
+static void plain_lz4(const bytes *plain, const char *path)
 {
   (void)path;
-  return (double)plain->size / bench_lz4(plain->data, plain->size);
+  bench_lz4(plain->data, plain->size);
 }
 
-static double plain_zstd(const bytes *plain, const char *path)
+static void plain_zstd(const bytes *plain, const char *path)
 {
   (void)path;
   const size_t bound = ZSTD_compressBound(BLOCK);
   char *to = malloc(bound);
   ZSTD_CCtx *context = ZSTD_createCCtx();
-  const double begin = bench_now();
   for (size_t at = 0; at < plain->size; at += BLOCK) {
     const size_t n = plain->size - at < BLOCK ? plain->size - at : BLOCK;
     if (ZSTD_isError(ZSTD_compressCCtx(context, to, bound, plain->data + at, n, 1))) {
       bench_die("zstd does not compress");
     }
   }
-  const double seconds = bench_now() - begin;
   ZSTD_freeCCtx(context);
   free(to);
-  return (double)plain->size / seconds;
 }
 
 static const codec codecs[] = {{"none", RK_COMPRESSION_NONE, "", plain_write},
@@ -104,6 +98,13 @@ static void write_rows(const codec *c, const place *p, size_t size, uint64_t row
   bench_drop(path);
 }
 
+static double cpu_now(void)
+{
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 /* One thread: rows a second, and bytes a second beside the floor. */
 static void alone(const bench_options *o, const codec *c, const place *p, size_t size, bench_demand rate_asked,
                   bench_demand floor_asked)
@@ -123,11 +124,16 @@ static void alone(const bench_options *o, const codec *c, const place *p, size_t
   bench_pair speed = {0};
   bench_pair cpu = {0};
   for (int i = 0; i < o->runs; i++) {
-    const double floor = c->floor(&plain, path);
+    const double begin = bench_now();
+    const double cpu_begin = cpu_now();
+    c->floor(&plain, path);
+    const double floor = bench_now() - begin;
+    const double floor_cpu = cpu_now() - cpu_begin;
+    bench_drop(path);
     write_rows(c, p, size, rows, 1, 1, &result);
     bench_add(&rate, (double)rows / result.seconds / 1e6, rate_asked.at_least);
-    bench_add(&speed, (double)plain.size / result.seconds / 1e6, floor / 1e6);
-    bench_add(&cpu, result.cpu_seconds / (double)plain.size * 1e9, 1e9 / floor);
+    bench_add(&speed, (double)plain.size / result.seconds / 1e6, (double)plain.size / floor / 1e6);
+    bench_add(&cpu, result.cpu_seconds / (double)plain.size * 1e9, floor_cpu / (double)plain.size * 1e9);
   }
   free(plain.data);
   char what[128];
@@ -135,9 +141,9 @@ static void alone(const bench_options *o, const codec *c, const place *p, size_t
   if (rate_asked.at_least > 0) {
     bench_tell(o, what, "M rows/s", &rate, "asked", (bench_demand){.at_least = 1});
   }
-  const char *floor = c->floor == plain_write ? "plain write" : c->floor == plain_lz4 ? "plain LZ4" : "plain zstd";
-  bench_tell(o, what, "MB/s", &speed, floor, floor_asked);
-  bench_tell(o, what, "CPU s/GB", &cpu, floor, (bench_demand){0});
+  const char *beside = c->floor == plain_write ? "plain write" : c->floor == plain_lz4 ? "plain LZ4" : "plain zstd";
+  bench_tell(o, what, "MB/s", &speed, beside, floor_asked);
+  bench_tell(o, what, "CPU s/GB", &cpu, beside, (bench_demand){0});
 }
 
 /* Several threads or processes beside one thread. */

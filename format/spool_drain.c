@@ -12,8 +12,8 @@
 #include "format/seal.h"
 #include "format/spool_drain.h"
 
-#define KEEP_SIZE         (2 * RK_CHUNK_SIZE)
-#define BUILDER_KEEP_SIZE ((size_t)256 << 10) /* larger ones are freed after use */
+#define KEEP_SIZE          (2 * RK_CHUNK_SIZE)
+#define BUILDERS_KEEP_SIZE RK_CHUNK_SIZE /* of all builders together; what is beyond is freed after use */
 
 typedef struct column {
   rk_drain_component component;
@@ -52,6 +52,7 @@ static rk_builder *builder_take(rk_drain *drain, const rk_field *list)
   for (size_t i = 0; i < RK_BUILDERS_MAX; i++) {
     if (drain->builders[i].list == list && drain->builders[i].builder != NULL) {
       rk_builder *builder = drain->builders[i].builder;
+      drain->builders_size -= drain->builders[i].size;
       drain->builders[i] = (rk_cached_builder){0};
       return builder;
     }
@@ -64,10 +65,12 @@ static void builder_give(rk_drain *drain, const rk_field *list, rk_builder *buil
   if (builder == NULL) {
     return;
   }
-  for (size_t i = 0; i < RK_BUILDERS_MAX && rk_builder_size(builder) <= BUILDER_KEEP_SIZE; i++) {
+  const size_t size = rk_builder_size(builder);
+  for (size_t i = 0; i < RK_BUILDERS_MAX && drain->builders_size + size <= BUILDERS_KEEP_SIZE; i++) {
     if (drain->builders[i].builder == NULL) {
       rk_builder_reset(builder);
-      drain->builders[i] = (rk_cached_builder){.list = list, .builder = builder};
+      drain->builders[i] = (rk_cached_builder){.list = list, .builder = builder, .size = size};
+      drain->builders_size += size;
       return;
     }
   }

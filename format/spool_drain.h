@@ -83,6 +83,7 @@ typedef struct rk_group {
 typedef struct rk_cached_builder {
   const rk_field *list;
   rk_builder *builder; /* NULL: lent out or empty place */
+  size_t size;         /* when it was last used */
 } rk_cached_builder;
 
 /* One drain at work: what it gathered, and memory that the next one reuses. Zero-initialise. */
@@ -99,6 +100,7 @@ typedef struct rk_drain {
   rk_buffer row_ids, times, ipc, packed;
   rk_arena arena;
   rk_cached_builder builders[RK_BUILDERS_MAX];
+  size_t builders_size; /* of those */
 } rk_drain;
 
 /* Gathers the source's rows, from nothing. The same rows always yield the same groups in the same order.

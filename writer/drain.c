@@ -1,5 +1,6 @@
 /* The drain: rows of a ring become chunks, chunks become records, records are appended, then the ring's tail moves on.
  */
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -10,17 +11,25 @@
 
 struct rk_scratch {
   rk_scratch *next;
+  int cpu; /* where it was last used */
   rk_drain drain;
   rk_buffer out;
   rk_packer packer;
 };
 
+/* A free one, if possible of those that were last used on this processor: its caches hold them. */
 static rk_scratch *scratch_take(rk_recording *recording)
 {
+  const int cpu = sched_getcpu();
   pthread_mutex_lock(&recording->mutex);
-  rk_scratch *scratch = recording->scratches;
+  rk_scratch **at = &recording->scratches;
+  while (*at != NULL && (*at)->cpu != cpu) {
+    at = &(*at)->next;
+  }
+  at = *at != NULL ? at : &recording->scratches;
+  rk_scratch *scratch = *at;
   if (scratch != NULL) {
-    recording->scratches = scratch->next;
+    *at = scratch->next;
   }
   pthread_mutex_unlock(&recording->mutex);
   return scratch != NULL ? scratch : calloc(1, sizeof *scratch);
@@ -33,6 +42,7 @@ static void scratch_give(rk_recording *recording, rk_scratch *scratch)
   if (scratch->out.capacity > 2 * RK_RECORD_SIZE) {
     rk_buffer_free(&scratch->out);
   }
+  scratch->cpu = sched_getcpu();
   pthread_mutex_lock(&recording->mutex);
   scratch->next = recording->scratches;
   recording->scratches = scratch;
