@@ -229,6 +229,8 @@ def formats(directory):
     check(done.returncode == 1 and b"none.rrd" in done.stderr, "a file that does not exist is an error without --retry")
     for options in (["-f", "--info"], ["-f", "--timeline", "x"], ["-f", "--wall-clock"], ["--retry"], ["--tail", "1", "-n", "1"]):
         check(subprocess.run([dump_tool, *options, path], capture_output=True, env=environment).returncode == 2, f"{options}: usage")
+    lost = subprocess.run([dump_tool, "--cursor-file", os.path.join(directory, "nowhere", "place"), path], capture_output=True, timeout=60)
+    check(lost.returncode == 1 and lost.stdout == b"" and b"No such file" in lost.stderr, f"a place that cannot be kept: nothing is printed ({lost})")
     check(dump(path, "-F", "ndjson", "--tail", "5") == b"".join(dump(path, "-F", "ndjson").splitlines(True)[-5:]), "--tail alone")
     check(dump(path, "--tail", "0") == b"" and dump(path, "--tail", "2", "--width", "80").count(b"\n") >= 2, "--tail of text")
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "cli.h"
@@ -14,12 +15,28 @@ static bool failed(const char *path)
   return false;
 }
 
+/* Whether a place can be kept there: better known before rows are printed than behind them. */
+static bool usable(const char *path)
+{
+  const char *slash = strrchr(path, '/');
+  char *directory = slash == NULL ? cli_copy(".") : cli_copy(path);
+  if (slash != NULL)
+    directory[slash == path ? 1 : slash - path] = '\0';
+  bool ok = access(directory, W_OK | X_OK) == 0;
+  if (!ok)
+    failed(path);
+  free(directory);
+  return ok;
+}
+
 bool cursor_load(const char *path, rk_reader *reader, bool *found)
 {
   char *text = NULL;
   size_t capacity = 0;
   rk_error error = {.offset = RK_NO_OFFSET};
   *found = false;
+  if (!usable(path))
+    return false;
   FILE *file = fopen(path, "re");
   if (file == NULL)
     return errno == ENOENT || failed(path);
