@@ -272,7 +272,7 @@ def resized(directory):
         while received.count(b"\n") < needed and time.monotonic() < end:
             if select.select([leader], [], [], 0.1)[0]:
                 received += os.read(leader, 65536)
-        lines = received.decode().split("\r\n")[1:-1]
+        lines = received.decode(errors="replace").split("\r\n")[1:-1]  # the last may be cut within a character
         received = b""
         return max(len(line) for line in lines)
 
