@@ -395,3 +395,14 @@ rk_status rk_flat_read(rk_arena *arena, const rk_field *field, const uint8_t *da
   const rk_status status = flat_read(&cursor, field, count, array, 0);
   return status == RK_OK && cursor.left != 0 ? RK_ERR_CORRUPT : status;
 }
+
+bool rk_flat_text(const uint8_t *data, size_t size, const uint8_t **text, size_t *text_size)
+{
+  const size_t head = RK_FLAT_NODE + 2 * sizeof(int32_t);
+  if (size < head || rk_load_u64(data) != 1 || rk_load_u64(data + 8) != 0 || rk_load_u32(data + RK_FLAT_NODE) != 0) {
+    return false;
+  }
+  *text = data + head;
+  *text_size = rk_load_u32(data + RK_FLAT_NODE + 4);
+  return *text_size <= size - head && rk_align_up(*text_size, 8) == size - head && rk_utf8_valid(*text, *text_size);
+}

@@ -25,4 +25,8 @@ uint8_t *rk_flat_write(const rk_field *field, const struct ArrowArray *array, in
 rk_status rk_flat_read(rk_arena *arena, const rk_field *field, const uint8_t *data, size_t size, int64_t count,
                        struct ArrowArray *array);
 
+/* The same for the commonest of all, one valid text without nulls, lent from `data`. False: it is something else, or
+ * not sound; read it as an array. */
+bool rk_flat_text(const uint8_t *data, size_t size, const uint8_t **text, size_t *text_size);
+
 #endif

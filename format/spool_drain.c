@@ -128,13 +128,19 @@ static rk_status add_cell(rk_drain *drain, column *at, const rk_spool_cell *cell
     drain->damaged |= status == RK_ERR_LIMIT;
     return status == RK_ERR_LIMIT ? RK_OK : status;
   }
+  rk_builder *items = rk_builder_child(at->builder, 0);
+  const bool is_text = at->component.item->type == RK_TYPE_UTF8 && cell->count == 1;
   for (uint32_t i = 0; i < count; i++) {
-    struct ArrowArray array;
+    const uint8_t *data = cell->data + i * stride, *text;
+    size_t text_size;
     rk_status status = fill_up(at, index + i);
-    status = status != RK_OK ? status
-                             : rk_flat_read(&drain->arena, at->component.item, cell->data + i * stride, cell->size,
-                                            (int64_t)cell->count, &array);
-    status = status != RK_OK ? status : rk_builder_append(rk_builder_child(at->builder, 0), &array, 0, array.length);
+    if (status == RK_OK && is_text && rk_flat_text(data, cell->size, &text, &text_size)) {
+      status = rk_builder_append_bytes(items, text, text_size);
+    } else if (status == RK_OK) {
+      struct ArrowArray array;
+      status = rk_flat_read(&drain->arena, at->component.item, data, cell->size, (int64_t)cell->count, &array);
+      status = status != RK_OK ? status : rk_builder_append(items, &array, 0, array.length);
+    }
     if (status == RK_ERR_CORRUPT || status == RK_ERR_LIMIT) {
       drain->damaged = true;
       continue;

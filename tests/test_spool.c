@@ -402,12 +402,47 @@ static void test_flat_text(void **state)
   rk_arena_free(&arena);
 }
 
+/* The short way for one text takes what the long way takes as it stands, and nothing else. */
+static void test_flat_one_text(void **state)
+{
+  (void)state;
+  rk_arena arena = {0};
+  rk_field *field;
+  assert_int_equal(rk_field_parse(&arena, "u", &field, NULL), RK_OK);
+  static const char word[] = {'g', 'r', '\xC3', '\xB6', '\xC3', '\x9F', 't', 'e', '!'};
+  static const int32_t offsets[] = {0, sizeof word};
+  const void *buffers[] = {NULL, offsets, word};
+  const struct ArrowArray array = {.length = 1, .n_buffers = 3, .buffers = buffers};
+  _Alignas(8) uint8_t bytes[64] = {0};
+  const size_t size = rk_flat_size(field, &array, 0, 1, sizeof bytes);
+  rk_flat_write(field, &array, 0, 1, bytes);
+  const uint8_t *text;
+  size_t text_size;
+  assert_true(rk_flat_text(bytes, size, &text, &text_size));
+  assert_int_equal(text_size, sizeof word);
+  assert_memory_equal(text, buffers[2], text_size);
+  for (size_t cut = 0; cut < size; cut++) {
+    assert_false(rk_flat_text(bytes, cut, &text, &text_size));
+  }
+  for (size_t bit = 0; bit < size * 8; bit++) {
+    bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
+    struct ArrowArray back;
+    if (rk_flat_text(bytes, size, &text, &text_size)) {
+      assert_int_equal(rk_flat_read(&arena, field, bytes, size, 1, &back), RK_OK);
+      assert_ptr_equal(back.buffers[2], text);
+      assert_int_equal(((const int32_t *)back.buffers[1])[1], text_size);
+    }
+    bytes[bit / 8] ^= (uint8_t)(1U << bit % 8);
+  }
+  rk_arena_free(&arena);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_definitions),    cmocka_unit_test(test_ring_header), cmocka_unit_test(test_rows),
       cmocka_unit_test(test_rows_damaged),   cmocka_unit_test(test_skips),       cmocka_unit_test(test_flat),
-      cmocka_unit_test(test_flat_misshapen), cmocka_unit_test(test_flat_text),
+      cmocka_unit_test(test_flat_misshapen), cmocka_unit_test(test_flat_text),   cmocka_unit_test(test_flat_one_text),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
