@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <unistd.h>
 
-#include "lttng_rows.h"
+#include "lttng_rows.inc"
 #include "rows.h"
 
 static pthread_barrier_t start;
