@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #include "bench.h"
-#include "peers/rows.h"
+#include "bench/peers/rows.h"
 
 enum { PROCESSES_MAX = 256 };
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "bench.h"
-#include "peers/rows.h"
+#include "bench/peers/rows.h"
 #include "rrdkit/rrdkit.h"
 
 enum { POINTS = 100 };
