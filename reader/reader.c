@@ -6,13 +6,13 @@
 
 #include "format/error.h"
 #include "format/tuid.h"
-#include "reader/archive.h"
-#include "reader/follow.h"
-#include "reader/orphan.h"
+#include "reader/follow/follow.h"
+#include "reader/index/retime.h"
+#include "reader/input/archive.h"
+#include "reader/input/source_zst.h"
 #include "reader/pool.h"
 #include "reader/reader_state.h"
-#include "reader/retime.h"
-#include "reader/source_zst.h"
+#include "reader/spool/orphan.h"
 
 #define MEMORY_DEFAULT ((uint64_t)256 << 20)
 #define MEMORY_MIN     ((uint64_t)16 << 20)

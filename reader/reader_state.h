@@ -5,10 +5,10 @@
 #include <assert.h>
 
 #include "format/seal.h"
+#include "reader/input/scan.h"
+#include "reader/input/source.h"
 #include "reader/list.h"
 #include "reader/reader_internal.h"
-#include "reader/scan.h"
-#include "reader/source.h"
 #include "reader/table.h"
 
 typedef struct rk_input {

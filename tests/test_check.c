@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "reader/row_set.h"
+#include "reader/verify/row_set.h"
 #include "rrdkit/reader.h"
 #include "tests/recordings.h"
 

@@ -14,7 +14,7 @@
 #include <cmocka.h>
 
 #include "format/spool.h"
-#include "reader/follow_cursor.h"
+#include "reader/follow/follow_cursor.h"
 #include "rrdkit/rrdkit.h"
 #include "tests/recordings.h"
 

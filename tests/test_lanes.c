@@ -1,5 +1,5 @@
 /* Lanes: rows spread over bins, gaps, missing chunks, and axes of any length. */
-#include "tools/lanes.h"
+#include "tools/info/lanes.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "tools/lanes_axis.h"
+#include "tools/info/lanes_axis.h"
 #include "tools/terminal.h"
 
 #define S INT64_C(1000000000)

@@ -22,7 +22,7 @@
 #include "format/ipc.h"
 #include "format/messages.h"
 #include "format/seal.h"
-#include "reader/merge_internal.h"
+#include "reader/merge/merge_internal.h"
 #include "tests/chunks.h"
 
 /* ---- Recordings to merge ---- */

@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
-#include "tools/replay_clock.h"
-#include "tools/replay_request.h"
+#include "tools/replay/replay_clock.h"
+#include "tools/replay/replay_request.h"
 
 #define SECOND 1000000000LL
 

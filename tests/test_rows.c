@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "tools/rows.h"
+#include "tools/print/rows.h"
 #include "tools/terminal.h"
 
 static out sink = {.fd = -1};

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "reader/timeline_internal.h"
+#include "reader/timeline/timeline_internal.h"
 #include "tests/chunks.h"
 #include "tests/random_recordings.h"
 

@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "reader/timeline_internal.h"
+#include "reader/timeline/timeline_internal.h"
 #include "tests/random_recordings.h"
 
 #define MANY ((uint64_t)1 << 30)

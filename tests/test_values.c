@@ -1,5 +1,5 @@
 /* The value printer: every Arrow type as JSON, and floats against strtod on random bit patterns. */
-#include "tools/values.h"
+#include "tools/print/values.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,8 +11,8 @@
 
 #include <cmocka.h>
 
-#include "tools/json.h"
-#include "tools/number.h"
+#include "tools/print/json.h"
+#include "tools/print/number.h"
 #include "tools/terminal.h"
 #include "tools/when.h"
 

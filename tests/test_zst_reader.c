@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "format/bytes.h"
-#include "reader/source_zst.h"
+#include "reader/input/source_zst.h"
 #include "rrdkit/reader.h"
 #include "tests/recordings.h"
 #include "tests/units.h"

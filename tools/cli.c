@@ -1,5 +1,5 @@
 /* What every tool shares: options and help from one table, error lines, the exit code, output caught at exit. */
-#include "cli.h"
+#include "tools/cli.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +12,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "json.h"
-#include "terminal.h"
+#include "tools/print/json.h"
+#include "tools/terminal.h"
 
 enum { ID_HELP = 1, ID_VERSION = 2, HELP_WIDTH = 80, HELP_COLUMN = 28 };
 

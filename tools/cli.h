@@ -6,9 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "out.h"
 #include "rrdkit/reader.h"
 #include "rrdkit/status.h"
+#include "tools/out.h"
 
 /* Ordered by number only for the shell; cli_worsen knows which is worse. */
 enum { CLI_CLEAN = 0, CLI_FAILED = 1, CLI_USAGE = 2, CLI_LOST = 3 };

@@ -1,5 +1,5 @@
 /* The reader that a command line's inputs and selection make. */
-#include "inputs.h"
+#include "tools/inputs.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "terminal.h"
+#include "tools/terminal.h"
 
 static bool rule_matches(const writer_rule *rule, const rk_writer_info *writer)
 {

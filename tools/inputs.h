@@ -2,7 +2,7 @@
 #ifndef TOOLS_INPUTS_H
 #define TOOLS_INPUTS_H
 
-#include "operands.h"
+#include "tools/operands.h"
 
 /* A file, or a member of an archive. */
 typedef struct input {

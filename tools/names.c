@@ -1,11 +1,11 @@
 /* A set of texts, each with a number. */
-#include "names.h"
+#include "tools/names.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cli.h"
+#include "tools/cli.h"
 
 static size_t hash(const char *name)
 {

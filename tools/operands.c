@@ -1,5 +1,5 @@
 /* The inputs that the operands of a command line stand for: files, directories, globs, lists, each with its shift. */
-#include "operands.h"
+#include "tools/operands.h"
 
 #include <errno.h>
 #include <fts.h>

@@ -4,7 +4,7 @@
 
 #include <sys/stat.h>
 
-#include "selection.h"
+#include "tools/selection.h"
 
 typedef struct operands {
   char **paths; /* "-", files, "ARCHIVE:PATTERN": what rk_reader_add takes */

@@ -1,5 +1,5 @@
 /* A byte sink for everything the tools print. */
-#include "out.h"
+#include "tools/out.h"
 
 #include <errno.h>
 #include <poll.h>

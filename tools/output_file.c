@@ -1,5 +1,5 @@
 /* A file written under a temporary name beside its place and put there complete, or standard output. */
-#include "output_file.h"
+#include "tools/output_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "operands.h"
+#include "tools/operands.h"
 
 /* What a fatal signal has to take away: an output, and a report on it. */
 static const char *volatile doomed[2];

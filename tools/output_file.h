@@ -4,7 +4,7 @@
 
 #include <stdbool.h>
 
-#include "cli.h"
+#include "tools/cli.h"
 
 typedef struct output_file {
   const char *path; /* as given */

@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "check_report.h"
-#include "cli.h"
-#include "operands.h"
-#include "output_file.h"
 #include "rrdkit/recording.h"
-#include "terminal.h"
+#include "tools/check/check_report.h"
+#include "tools/cli.h"
+#include "tools/operands.h"
+#include "tools/output_file.h"
+#include "tools/terminal.h"
 
 enum { OPTION_FAST = 256, OPTION_JSON, OPTION_RECOVER, OPTION_FORCE, OPTION_FINISH };
 

@@ -4,14 +4,14 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "following.h"
-#include "inputs.h"
-#include "lanes.h"
-#include "output_file.h"
-#include "rows.h"
-#include "tail.h"
-#include "terminal.h"
+#include "tools/cli.h"
+#include "tools/follow/following.h"
+#include "tools/follow/tail.h"
+#include "tools/info/lanes.h"
+#include "tools/inputs.h"
+#include "tools/output_file.h"
+#include "tools/print/rows.h"
+#include "tools/terminal.h"
 
 enum {
   OPTION_INFO = 256,

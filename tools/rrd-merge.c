@@ -6,10 +6,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "merge_job.h"
-#include "output_file.h"
-#include "terminal.h"
-#include "when.h"
+#include "tools/merge/merge_job.h"
+#include "tools/output_file.h"
+#include "tools/terminal.h"
+#include "tools/when.h"
 
 enum {
   OPTION_COMPRESSION = 256,

@@ -10,17 +10,17 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "check_report.h"
-#include "cli.h"
-#include "json.h"
-#include "number.h"
-#include "output_file.h"
-#include "pack_bundle.h"
-#include "pack_create.h"
-#include "pack_extract.h"
-#include "pack_gather.h"
-#include "terminal.h"
-#include "text_table.h"
+#include "tools/check/check_report.h"
+#include "tools/cli.h"
+#include "tools/output_file.h"
+#include "tools/pack/pack_bundle.h"
+#include "tools/pack/pack_create.h"
+#include "tools/pack/pack_extract.h"
+#include "tools/pack/pack_gather.h"
+#include "tools/print/json.h"
+#include "tools/print/number.h"
+#include "tools/print/text_table.h"
+#include "tools/terminal.h"
 
 enum {
   OPTION_LIST = 256,

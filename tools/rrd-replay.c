@@ -10,14 +10,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "cli.h"
-#include "inputs.h"
-#include "output_file.h"
-#include "replay_grpc.h"
-#include "replay_http.h"
-#include "replay_pace.h"
-#include "replay_viewer.h"
-#include "terminal.h"
+#include "tools/cli.h"
+#include "tools/inputs.h"
+#include "tools/output_file.h"
+#include "tools/replay/replay_grpc.h"
+#include "tools/replay/replay_http.h"
+#include "tools/replay/replay_pace.h"
+#include "tools/replay/replay_viewer.h"
+#include "tools/terminal.h"
 
 enum {
   OPTION_CONNECT = 256,

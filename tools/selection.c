@@ -1,5 +1,5 @@
 /* What every tool takes about inputs and rows: options as given on the command line. */
-#include "selection.h"
+#include "tools/selection.h"
 
 #include <ctype.h>
 #include <errno.h>

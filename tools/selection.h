@@ -2,8 +2,8 @@
 #ifndef TOOLS_SELECTION_H
 #define TOOLS_SELECTION_H
 
-#include "cli.h"
-#include "when.h"
+#include "tools/cli.h"
+#include "tools/when.h"
 
 enum {
   SELECT_ENTITY = 'e',

@@ -1,5 +1,5 @@
 /* The terminal: its width, colour, display width of text, and the progress bar. */
-#include "terminal.h"
+#include "tools/terminal.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,9 +7,9 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "json.h"
-#include "number.h"
-#include "when.h"
+#include "tools/print/json.h"
+#include "tools/print/number.h"
+#include "tools/when.h"
 
 bool terminal_colour_parse(const char *text, terminal_colour *colour)
 {

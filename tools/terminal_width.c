@@ -1,6 +1,6 @@
 /* Columns of code points, by the Unicode database 14.0.0: the general categories Mn, Me and Cf and the vowels and final
  * consonants of Hangul take none; East Asian Wide and Fullwidth, emoji among them, two. */
-#include "terminal.h"
+#include "tools/terminal.h"
 
 typedef struct range {
   uint32_t first, last;

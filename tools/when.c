@@ -1,11 +1,11 @@
 /* Times, durations and sizes: from what people type, and to text. */
-#include "when.h"
+#include "tools/when.h"
 
 #include <inttypes.h>
 #include <stddef.h>
 #include <time.h>
 
-#include "number.h"
+#include "tools/print/number.h"
 
 #define NS_PER_S INT64_C(1000000000)
 

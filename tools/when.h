@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "out.h"
+#include "tools/out.h"
 
 typedef enum when_base { WHEN_EPOCH, WHEN_BEGIN, WHEN_END } when_base;
 

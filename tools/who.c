@@ -1,11 +1,11 @@
 /* Who a writer is, in as few words as tell it from the others. */
-#include "who.h"
+#include "tools/who.h"
 
 #include <string.h>
 
-#include "cli.h"
-#include "names.h"
-#include "number.h"
+#include "tools/cli.h"
+#include "tools/names.h"
+#include "tools/print/number.h"
 
 who who_of(const rk_reader *reader)
 {

@@ -2,8 +2,8 @@
 #ifndef TOOLS_WHO_H
 #define TOOLS_WHO_H
 
-#include "out.h"
 #include "rrdkit/reader.h"
+#include "tools/out.h"
 
 /* Which properties differ among the writers of a reader. */
 typedef struct who {

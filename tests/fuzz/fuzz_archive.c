@@ -5,7 +5,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "reader/unpack.h"
+#include "reader/input/unpack.h"
 #include "rrdkit/reader.h"
 #include "tests/archives.h"
 #include "tests/recordings.h"

@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "reader/follow_cursor.h"
+#include "reader/follow/follow_cursor.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t rk_fuzz_seed(unsigned index, uint8_t *buffer, size_t capacity);

@@ -8,7 +8,7 @@
 #include "format/bytes.h"
 #include "format/frame.h"
 #include "format/seal.h"
-#include "reader/orphan_rows.h"
+#include "reader/spool/orphan_rows.h"
 #include "rrdkit/reader.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tools/replay_clock.h"
-#include "tools/replay_request.h"
+#include "tools/replay/replay_clock.h"
+#include "tools/replay/replay_request.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t rk_fuzz_seed(unsigned index, uint8_t *buffer, size_t capacity);

@@ -5,7 +5,7 @@
 #include <xxhash.h>
 
 #include "format/bytes.h"
-#include "reader/source_zst.h"
+#include "reader/input/source_zst.h"
 #include "rrdkit/reader.h"
 #include "tests/recordings.h"
 #include "tests/units.h"
