@@ -7,14 +7,17 @@
 #include <string.h>
 #include <unistd.h>
 
-int rk_temporary_file(const char *directory)
+const char *rk_temporary_directory(const char *directory)
 {
   if (!directory || !*directory) {
     directory = getenv("TMPDIR");
   }
-  if (!directory || !*directory) {
-    directory = "/var/tmp";
-  }
+  return directory && *directory ? directory : "/var/tmp";
+}
+
+int rk_temporary_file(const char *directory)
+{
+  directory = rk_temporary_directory(directory);
   const int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
   if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)) {
     return fd;

@@ -2,7 +2,9 @@
 #ifndef RK_READER_TEMPORARY_H
 #define RK_READER_TEMPORARY_H
 
-/* A new file, open to read and write, in `directory`; NULL: in TMPDIR, else /var/tmp. -1 with errno. */
+/* Where temporary files go: `directory`; NULL: TMPDIR, else /var/tmp. */
+const char *rk_temporary_directory(const char *directory);
+/* A new file there, open to read and write. -1 with errno. */
 int rk_temporary_file(const char *directory);
 
 #endif

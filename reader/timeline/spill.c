@@ -11,6 +11,7 @@
 #include "format/builder.h"
 #include "format/codec.h"
 #include "format/error.h"
+#include "format/utf8.h"
 #include "reader/input/temporary.h"
 #include "reader/merge/merge_internal.h"
 #include "reader/timeline/spill_internal.h"
@@ -100,7 +101,11 @@ rk_status rk_spill_fail(rk_spill *spill, rk_status status)
   const int failed = errno;
   rk_error error = {0};
   if (status == RK_ERR_IO) {
-    (void)rk_fail_errno(&error, failed, "cannot use a temporary file for rows that do not fit into memory");
+    const char *directory = rk_temporary_directory(spill->reader->temporary_directory);
+    char name[120];
+    rk_escape(name, sizeof name, directory, strlen(directory));
+    (void)rk_fail_errno(&error, failed, "rows do not fit into memory, and a temporary file in %s cannot take them",
+                        name);
   } else {
     (void)rk_fail(&error, status, RK_NO_OFFSET, "no memory to sort rows");
   }
