@@ -588,6 +588,8 @@ static void cursor_texts_are_checked(void **state)
       {"{}", RK_ERR_CORRUPT},
       {"{\"rrdkit_cursor\":2,", RK_ERR_UNSUPPORTED},
       {"{\"rrdkit_cursor\":1,\"last\":null,\"writers\":[]}x", RK_ERR_CORRUPT},
+      {"{\"rrdkit_cursor\":1,\"last\":{\"key_ns\":-0,\"id\":\"0123456789abcdef00000000ffffffff\"},\"writers\":[]}",
+       RK_ERR_CORRUPT},
       {"{\"rrdkit_cursor\":1,\"last\":null,\"writers\":[{\"writer\":\"0000000000000000-00000001\",\"row\":4294967297,"
        "\"chunk\":0,\"missing\":[]}]}",
        RK_ERR_CORRUPT},

@@ -298,6 +298,7 @@ static int64_t integer(parser *p)
 {
   if (accept(p, '-')) {
     const uint64_t value = number(p, (uint64_t)INT64_MAX + 1);
+    p->ok = p->ok && value > 0; /* there is one way to write a number */
     return value > INT64_MAX ? INT64_MIN : -(int64_t)value;
   }
   return (int64_t)number(p, INT64_MAX);
