@@ -17,18 +17,11 @@
 #include "reader/merge/merge_units.h"
 #include "reader/pool.h"
 #include "reader/reader_state.h"
+#include "reader/value_size.h"
 
 typedef struct rk_merge rk_merge;
 typedef struct rk_merge_chunk rk_merge_chunk;
 typedef struct rk_merge_place rk_merge_place;
-
-/* ---- merge_size.c ---- */
-
-/* Bytes that elements [start, start + count) stand for: a function of the values alone, whatever buffers hold them, so
- * that a chunk is cut at the same row again when the output is merged once more. */
-uint64_t rk_value_size(const rk_field *field, const struct ArrowArray *array, int64_t start, int64_t count);
-/* The same of rows [start, start + count) of a chunk, ids and times included: the sum over the single rows. */
-uint64_t rk_rows_size(const rk_chunk *chunk, int64_t start, int64_t count);
 
 /* ---- merge_chunk.c ---- */
 

@@ -13,8 +13,8 @@
 #include "format/error.h"
 #include "format/utf8.h"
 #include "reader/input/temporary.h"
-#include "reader/merge/merge_internal.h"
 #include "reader/timeline/spill_internal.h"
+#include "reader/value_size.h"
 
 enum { PIECE_COST = 2048, COLUMN_COST = 1024, ROW_COST = 48 };
 

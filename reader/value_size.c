@@ -1,7 +1,9 @@
 /* The size of Arrow values as a function of the values alone. */
+#include "reader/value_size.h"
+
 #include "format/bytes.h"
 #include "format/layout.h"
-#include "reader/merge/merge_internal.h"
+#include "format/tuid.h"
 
 static bool is_valid(const struct ArrowArray *array, int64_t i)
 {
