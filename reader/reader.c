@@ -319,7 +319,8 @@ rk_status rk_reader_take_ref(rk_reader *reader, rk_row_ref *ref)
   rk_error failed = {.offset = RK_NO_OFFSET};
   rk_status status = rk_follow_begin(reader, &failed);
   if (status) {
-    return rk_reader_set_error(reader, &failed);
+    (void)rk_reader_set_error(reader, &failed);
+    return status;
   }
   while ((status = rk_reader_next_ref(reader, ref)) == RK_OK && !rk_follow_take(reader, ref, &status)) {
     if (status) {

@@ -5,9 +5,9 @@ cd "$RK_SOURCE_DIR"
 tool=${RK_PYTHON:+$(dirname "$RK_PYTHON")/}clang-tidy
 pinned=$(sed -n 's/^clang-tidy==//p' tests/requirements.txt)
 "$tool" --version | grep -qF "version $pinned" || { echo "check_tidy: need clang-tidy $pinned; $tool is another" >&2; exit 1; }
-files=$(ls format/*.c writer/*.c reader/*.c tools/*.c examples/*.c)
+files=$(find format writer reader tools examples -name "*.c" | sort)
 count=$(echo "$files" | wc -l)
-[ "$count" -gt 5 ] || { echo "check_tidy: only $count files found" >&2; exit 1; }
+[ "$count" -gt 100 ] || { echo "check_tidy: only $count files found" >&2; exit 1; }
 # The compiler's own headers (stddef.h) are those of the installed clang.
 resources=$(clang -print-resource-dir)
 # gcc's flags that clang does not have are gcc's business. With its default of 225,000 nodes a function the analyser takes
