@@ -10,6 +10,7 @@
 #include "reader/merge/merge_internal.h"
 #include "reader/reader_state.h"
 
+enum { KEPT_SIZE = 64 << 10 }; /* a chunk of up to so many bytes keeps its memory for the next batch */
 enum { DEFAULT_CHUNK_ROWS = 4096, DEFAULT_CHUNK_SIZE = 1 << 20, DEFAULT_BATCH_SIZE = 1 << 20 };
 enum { CHUNK_SIZE_MAX = 512 << 20 }; /* 32-bit Arrow offsets hold no more than 2 GiB; a last row comes on top */
 
@@ -211,8 +212,16 @@ static rk_status emit_all(rk_stream *stream)
   }
   rk_status status = RK_OK;
   for (size_t i = 0; i < kept && status == RK_OK; i++) {
-    rk_merge_chunk *chunk = stream->chunks[stream->used[i]];
-    status = rk_merge_chunk_rows(chunk) > 0 ? emit(stream, chunk) : RK_OK; /* one that was full stands there twice */
+    rk_merge_chunk **chunk = &stream->chunks[stream->used[i]];
+    if (*chunk == NULL || rk_merge_chunk_rows(*chunk) == 0) { /* one that was full stands there twice */
+      continue;
+    }
+    const bool large = rk_merge_chunk_size(*chunk) > KEPT_SIZE;
+    status = emit(stream, *chunk);
+    if (large) { /* a hundred cameras would hold on to an image each */
+      rk_merge_chunk_free(*chunk);
+      *chunk = NULL;
+    }
   }
   return status;
 }

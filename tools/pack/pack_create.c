@@ -101,8 +101,14 @@ static bool failed(const creation *c)
 {
   /* a reader of standard output that had enough is no failure */
   if (!(archive_errno(c->archive) == EPIPE && c->file->temporary == NULL)) {
+    /* "Write error" alone does not tell a full disk from a broken one */
+    const int number = archive_errno(c->archive);
     const char *text = archive_error_string(c->archive);
-    cli_error(c->file->path, "%s", text == NULL ? "cannot be written" : cli_printable(text));
+    text = text == NULL ? "cannot be written" : cli_printable(text);
+    if (number > 0)
+      cli_error(c->file->path, "%s: %s", text, strerror(number));
+    else
+      cli_error(c->file->path, "%s", text);
   }
   return false;
 }
