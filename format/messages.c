@@ -8,13 +8,27 @@
 
 enum { ENCODING_ARROW_IPC = 1 };
 
-void rk_arrow_msg_encode(rk_buffer *out, const rk_arrow_msg *msg)
+/* What stands between the store id and the payload; the numbers are put in when they are known, as padded varints. */
+static const uint8_t payload_head[] = {2 << 3,     0, 3 << 3, 0, 0, 0, 0, 0, 4 << 3, ENCODING_ARROW_IPC,
+                                       5 << 3 | 2, 0, 0,      0, 0, 0};
+enum { COMPRESSION_AT = 1, UNCOMPRESSED_SIZE_AT = 3, PAYLOAD_SIZE_AT = 11 };
+
+size_t rk_arrow_msg_begin(rk_buffer *out, const rk_store_id *store)
 {
-  rk_put_store_id(out, 1, &msg->store);
-  rk_pb_varint(out, 2, msg->compression);
-  rk_pb_varint(out, 3, msg->uncompressed_size);
-  rk_pb_varint(out, 4, ENCODING_ARROW_IPC);
-  rk_pb_bytes(out, 5, msg->payload, msg->payload_size);
+  rk_put_store_id(out, 1, store);
+  rk_buffer_append(out, payload_head, sizeof payload_head);
+  return out->size;
+}
+
+void rk_arrow_msg_end(rk_buffer *out, size_t payload, const rk_arrow_msg *msg)
+{
+  if (out->failed) {
+    return;
+  }
+  uint8_t *head = out->data + payload - sizeof payload_head;
+  head[COMPRESSION_AT] = (uint8_t)msg->compression;
+  rk_pb_put_padded(head + UNCOMPRESSED_SIZE_AT, msg->uncompressed_size);
+  rk_pb_put_padded(head + PAYLOAD_SIZE_AT, out->size - payload);
   if (msg->has_chunk_id) {
     rk_put_tuid(out, 6, msg->chunk_id);
   }

@@ -65,8 +65,10 @@ typedef struct rk_blueprint_activation {
 
 /* Encoders append the message only; frame header and seal are the caller's (rk_frame_begin). */
 void rk_store_info_encode(rk_buffer *out, const rk_store_info *info);
-/* The payload field goes last but chunk_id and is_static, so that it may be compressed in place. */
-void rk_arrow_msg_encode(rk_buffer *out, const rk_arrow_msg *msg);
+/* An ArrowMsg: begin, append the payload, end. begin returns where the payload goes; end takes all but store and
+ * payload from *msg. Payloads are below 32 GiB. */
+size_t rk_arrow_msg_begin(rk_buffer *out, const rk_store_id *store);
+void rk_arrow_msg_end(rk_buffer *out, size_t payload, const rk_arrow_msg *msg);
 void rk_blueprint_activation_encode(rk_buffer *out, const rk_blueprint_activation *command);
 
 /* Decoders lend from `data`. RK_ERR_CORRUPT (malformed, required field absent, wrong wire type, not UTF-8),

@@ -90,6 +90,13 @@ size_t rk_pb_put_varint(uint8_t *out, uint64_t value)
   return size;
 }
 
+void rk_pb_put_padded(uint8_t out[RK_PB_PADDED_SIZE], uint64_t value)
+{
+  for (size_t i = 0; i < RK_PB_PADDED_SIZE; i++) {
+    out[i] = (uint8_t)((value >> (7 * i) & 0x7F) | (i + 1 < RK_PB_PADDED_SIZE ? 0x80 : 0));
+  }
+}
+
 static RK_FAR void put_key(rk_buffer *out, uint32_t number, rk_pb_wire wire)
 {
   uint8_t bytes[10];

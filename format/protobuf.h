@@ -10,6 +10,8 @@
 
 typedef enum rk_pb_wire { RK_PB_VARINT = 0, RK_PB_FIXED64 = 1, RK_PB_BYTES = 2, RK_PB_FIXED32 = 5 } rk_pb_wire;
 
+#define RK_PB_PADDED_SIZE 5 /* of values below 2^35 */
+
 typedef struct rk_pb_cursor {
   const uint8_t *p, *end;
 } rk_pb_cursor;
@@ -33,6 +35,8 @@ int rk_pb_next(rk_pb_cursor *cursor, rk_pb_field *field);
 
 size_t rk_pb_varint_size(uint64_t value);
 size_t rk_pb_put_varint(uint8_t *out, uint64_t value); /* at most 10 bytes; returns how many */
+void rk_pb_put_padded(uint8_t out[RK_PB_PADDED_SIZE],
+                      uint64_t value); /* a varint of a fixed size, to be put in later */
 void rk_pb_varint(rk_buffer *out, uint32_t number, uint64_t value);
 void rk_pb_fixed64(rk_buffer *out, uint32_t number, uint64_t value);
 void rk_pb_bytes(rk_buffer *out, uint32_t number, const void *data, size_t size);

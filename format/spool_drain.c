@@ -4,8 +4,7 @@
 #include <xxhash.h>
 
 #include "format/bytes.h"
-#include "format/chunk.h"
-#include "format/codec.h"
+#include "format/chunk_frame.h"
 #include "format/flat.h"
 #include "format/frame.h"
 #include "format/messages.h"
@@ -25,7 +24,7 @@ typedef struct column {
 
 void rk_drain_trim(rk_drain *drain)
 {
-  rk_buffer *const buffers[] = {&drain->times, &drain->ipc, &drain->packed};
+  rk_buffer *const buffers[] = {&drain->times, &drain->ipc};
   for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) {
     if (buffers[i]->capacity > KEEP_SIZE) {
       rk_buffer_free(buffers[i]);
@@ -36,7 +35,7 @@ void rk_drain_trim(rk_drain *drain)
 void rk_drain_free(rk_drain *drain)
 {
   rk_buffer *const buffers[] = {&drain->runs,    &drain->groups, &drain->slots, &drain->columns,
-                                &drain->row_ids, &drain->times,  &drain->ipc,   &drain->packed};
+                                &drain->row_ids, &drain->times,  &drain->ipc};
   for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) {
     rk_buffer_free(buffers[i]);
   }
@@ -275,39 +274,6 @@ static rk_status transpose(rk_drain *drain, const rk_drain_names *names, const r
   return RK_OK;
 }
 
-/* Appends the chunk's frame to `out`. */
-static rk_status put_frame(rk_drain *drain, const rk_drain_target *target, const rk_chunk *chunk, rk_seal *seal,
-                           rk_buffer *out)
-{
-  rk_buffer_reset(&drain->ipc);
-  rk_buffer_reset(&drain->packed);
-  rk_arrow_msg message = {
-      .store = target->store, .has_chunk_id = true, .is_static = chunk->timeline_count == 0, .chunk_id = chunk->id};
-  rk_status status = rk_chunk_encode(&drain->ipc, chunk);
-  const rk_buffer *payload = &drain->ipc;
-  message.compression = RK_COMPRESSION_NONE;
-  if (status == RK_OK && target->compression != RK_COMPRESSION_NONE) {
-    payload = &drain->packed;
-    status = rk_compress(&drain->packed, target->compression, drain->ipc.data, drain->ipc.size, &message.compression);
-  }
-  if (status != RK_OK) {
-    return status;
-  }
-  message.uncompressed_size = seal->uncompressed_size = drain->ipc.size;
-  message.payload = payload->data;
-  message.payload_size = payload->size;
-  const size_t before = out->size;
-  const size_t frame = rk_frame_begin(out, RK_FRAME_ARROW_MSG);
-  rk_arrow_msg_encode(out, &message);
-  rk_seal_frame(out, frame, 0, seal);
-  if (out->failed) {
-    out->failed = false;
-    out->size = before;
-    return RK_ERR_NO_MEMORY;
-  }
-  return RK_OK;
-}
-
 rk_status rk_drain_encode(rk_drain *drain, const rk_drain_names *names, const rk_row_source *source,
                           const rk_drain_target *target, size_t index, uint32_t chunk_number, rk_buffer *out)
 {
@@ -346,7 +312,7 @@ rk_status rk_drain_encode(rk_drain *drain, const rk_drain_names *names, const rk
                             .timelines = timelines,
                             .component_count = column_count,
                             .components = components};
-    status = put_frame(drain, target, &chunk, &seal, out);
+    status = rk_chunk_frame_encode(out, &drain->ipc, &target->store, target->compression, &chunk, &seal);
   }
   for (size_t i = 0; i < column_count; i++) {
     builder_give(drain, columns[i].component.list, columns[i].builder);

@@ -97,7 +97,7 @@ typedef struct rk_drain {
   rk_buffer groups; /* rk_group[], by first row */
   rk_buffer slots;  /* u32[]: hash table over the open groups */
   rk_buffer columns;
-  rk_buffer row_ids, times, ipc, packed;
+  rk_buffer row_ids, times, ipc;
   rk_arena arena;
   rk_cached_builder builders[RK_BUILDERS_MAX];
   size_t builders_size; /* of those */

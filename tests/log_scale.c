@@ -13,6 +13,7 @@
 #include "format/frame.h"
 #include "format/messages.h"
 #include "format/seal.h"
+#include "tests/arrow_msg.h"
 
 /* Every writer logs `chunks` x `rows` rows, its k-th to the entity k modulo `entities`, in chunks of one entity each.
  * `overlap` neighbouring chunks of a writer hold rows in turn, so that all of them span the same time. */
@@ -192,13 +193,13 @@ static void add_chunk(sink *s, const shape *p, room *r, uint32_t w, uint32_t k)
   }
   const rk_buffer *stored = used == RK_COMPRESSION_NONE ? &r->payload : &r->packed;
   const size_t start = rk_frame_begin(&s->out, RK_FRAME_ARROW_MSG);
-  rk_arrow_msg_encode(&s->out, &(rk_arrow_msg){.store = store,
-                                               .compression = used,
-                                               .uncompressed_size = r->payload.size,
-                                               .payload = stored->data,
-                                               .payload_size = stored->size,
-                                               .has_chunk_id = true,
-                                               .chunk_id = id});
+  put_arrow_msg(&s->out, &(rk_arrow_msg){.store = store,
+                                         .compression = used,
+                                         .uncompressed_size = r->payload.size,
+                                         .payload = stored->data,
+                                         .payload_size = stored->size,
+                                         .has_chunk_id = true,
+                                         .chunk_id = id});
   end_frame(s, start,
             &(rk_seal){.writer = w + 1,
                        .chunk_number = k,

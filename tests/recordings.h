@@ -12,6 +12,7 @@
 #include "format/messages.h"
 #include "format/seal.h"
 #include "format/tuid.h"
+#include "tests/arrow_msg.h"
 
 #define CHUNK_ROWS_MAX 64
 
@@ -164,7 +165,7 @@ static inline size_t test_add_chunk(rk_buffer *out, const test_chunk *c)
                             .is_static = c->is_static,
                             .chunk_id = chunk.id};
   const size_t start = rk_frame_begin(out, RK_FRAME_ARROW_MSG);
-  rk_arrow_msg_encode(out, &msg);
+  put_arrow_msg(out, &msg);
   if (c->padding > 0) {
     static const uint8_t key[3] = {0xBA, 0x81, 0x0C}; /* field 24599, bytes */
     rk_buffer_append(out, key, sizeof key);

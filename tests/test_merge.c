@@ -23,6 +23,7 @@
 #include "format/messages.h"
 #include "format/seal.h"
 #include "reader/merge/merge_internal.h"
+#include "tests/arrow_msg.h"
 #include "tests/chunks.h"
 
 /* ---- Recordings to merge ---- */
@@ -85,7 +86,7 @@ static void put_chunk(rk_buffer *out, const rk_store_id *store, const chunk_reci
                             .has_chunk_id = true,
                             .chunk_id = made.chunk.id};
   const size_t start = rk_frame_begin(out, RK_FRAME_ARROW_MSG);
-  rk_arrow_msg_encode(out, &msg);
+  put_arrow_msg(out, &msg);
   if (recipe->tag == 0) {
     rk_frame_end(out, start); /* as other programs write it */
   } else {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "reader/reader_state.h"
+#include "tests/arrow_msg.h"
 #include "tests/chunks.h"
 #include "tests/recordings.h"
 
@@ -54,7 +55,7 @@ static size_t add_texts(rk_buffer *out, const char *entity, uint32_t tag, uint32
   msg.payload = packed.data;
   msg.payload_size = packed.size;
   const size_t frame = rk_frame_begin(out, RK_FRAME_ARROW_MSG);
-  rk_arrow_msg_encode(out, &msg);
+  put_arrow_msg(out, &msg);
   rk_seal seal = {.writer = tag,
                   .chunk_number = number,
                   .first_row = first_row,

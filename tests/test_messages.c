@@ -14,6 +14,7 @@
 #include "format/frame.h"
 #include "format/protobuf.h"
 #include "format/seal.h"
+#include "tests/arrow_msg.h"
 #include "tests/hex.h"
 
 static rk_text text(const char *string)
@@ -169,7 +170,7 @@ static void arrow_msg_round_trip(void **state)
   (void)state;
   const rk_arrow_msg msg = sample_msg();
   rk_buffer out = {0};
-  rk_arrow_msg_encode(&out, &msg);
+  put_arrow_msg(&out, &msg);
   rk_arrow_msg decoded;
   assert_int_equal(rk_arrow_msg_decode(out.data, out.size, &decoded, NULL), RK_OK);
   assert_int_equal(decoded.store.kind, RK_STORE_BLUEPRINT);
@@ -188,7 +189,7 @@ static void arrow_msg_round_trip(void **state)
   plain.compression = RK_COMPRESSION_NONE;
   plain.has_chunk_id = false;
   plain.is_static = false;
-  rk_arrow_msg_encode(&out, &plain);
+  put_arrow_msg(&out, &plain);
   assert_int_equal(rk_arrow_msg_decode(out.data, out.size, &decoded, NULL), RK_OK);
   assert_null(decoded.store.application_id.data);
   assert_int_equal(decoded.compression, RK_COMPRESSION_NONE);
@@ -367,7 +368,7 @@ static void truncation_and_bits(void **state)
   rk_buffer_reset(&out);
 
   const rk_arrow_msg msg = sample_msg();
-  rk_arrow_msg_encode(&out, &msg);
+  put_arrow_msg(&out, &msg);
   for (size_t cut = 0; cut < out.size; cut++) {
     (void)decode_all(out.data, cut);
     rk_arrow_msg decoded;

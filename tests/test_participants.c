@@ -1,4 +1,5 @@
 /* Participants: who comes first repairs and continues, who leaves last tidies up and may finish. */
+#include "tests/arrow_msg.h"
 #include "tests/stamps.h"
 
 #include <fcntl.h>
@@ -392,7 +393,7 @@ static void make_stock(const char *path, bool finished, size_t *end)
         .has_chunk_id = true,
         .chunk_id = chunk.id};
     const size_t frame = rk_frame_begin(&out, RK_FRAME_ARROW_MSG);
-    rk_arrow_msg_encode(&out, &message);
+    put_arrow_msg(&out, &message);
     rk_frame_end(&out, frame);
     assert_int_equal(rk_manifest_add(manifest, &chunk, frame + RK_FRAME_HEADER_SIZE,
                                      out.size - frame - RK_FRAME_HEADER_SIZE, ipc.size),

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "reader/timeline/timeline_internal.h"
+#include "tests/arrow_msg.h"
 #include "tests/chunks.h"
 #include "tests/random_recordings.h"
 
@@ -116,7 +117,7 @@ static void add_chunk_of(rk_buffer *out, const rk_chunk *chunk)
                             .has_chunk_id = true,
                             .chunk_id = chunk->id};
   const size_t start = rk_frame_begin(out, RK_FRAME_ARROW_MSG);
-  rk_arrow_msg_encode(out, &msg);
+  put_arrow_msg(out, &msg);
   rk_frame_end(out, start);
   rk_buffer_free(&payload);
   rk_buffer_free(&packed);

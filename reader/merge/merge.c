@@ -237,7 +237,6 @@ static void close_merge(rk_merge *m)
     rk_merge_scratch *scratch = m->scratches;
     m->scratches = scratch->next;
     rk_buffer_free(&scratch->payload);
-    rk_buffer_free(&scratch->packed);
     free(scratch);
   }
   pthread_mutex_destroy(&m->scratch_mutex);

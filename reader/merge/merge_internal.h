@@ -116,7 +116,7 @@ bool rk_merge_peek_entry(rk_entry *entry, rk_merge_peek *peek);
 /* Buffers that whoever works takes for a while. */
 typedef struct rk_merge_scratch {
   struct rk_merge_scratch *next;
-  rk_buffer payload, packed;
+  rk_buffer payload;
 } rk_merge_scratch;
 
 /* ---- merge_file.c ---- */

@@ -5,6 +5,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "format/chunk_frame.h"
 #include "format/codec.h"
 #include "format/error.h"
 #include "format/protobuf.h"
@@ -35,7 +36,6 @@ static rk_merge_scratch *take_scratch(rk_merge *m)
 static void give_scratch(rk_merge *m, rk_merge_scratch *scratch)
 {
   rk_buffer_reset(&scratch->payload);
-  rk_buffer_reset(&scratch->packed);
   pthread_mutex_lock(&m->scratch_mutex);
   scratch->next = m->scratches;
   m->scratches = scratch;
@@ -54,29 +54,8 @@ static rk_store_id store_id_of(const rk_store *store)
 static rk_status encode(rk_merge_item *item, rk_merge_scratch *scratch)
 {
   const rk_chunk *view = &item->view;
-  rk_arrow_msg msg = {.store = store_id_of(item->store),
-                      .compression = RK_COMPRESSION_NONE,
-                      .has_chunk_id = true,
-                      .chunk_id = view->id,
-                      .is_static = view->timeline_count == 0};
-  rk_status status = rk_chunk_encode(&scratch->payload, view);
-  msg.uncompressed_size = scratch->payload.size;
-  msg.payload = scratch->payload.data;
-  msg.payload_size = scratch->payload.size;
-  if (status == RK_OK && item->merge->compression != RK_COMPRESSION_NONE) {
-    status = rk_compress(&scratch->packed, item->merge->compression, scratch->payload.data, scratch->payload.size,
-                         &msg.compression);
-    msg.payload = scratch->packed.data;
-    msg.payload_size = scratch->packed.size;
-  }
-  status = status == RK_OK ? rk_chunk_summarise(&item->arena, view, &item->summary) : status;
-  if (status != RK_OK) {
-    return rk_fail(&item->error, status, RK_NO_OFFSET, "cannot encode a merged chunk: %s", rk_status_text(status));
-  }
-  rk_buffer_reserve(&item->bytes, msg.payload_size + 1024);
-  const size_t start = rk_frame_begin(&item->bytes, RK_FRAME_ARROW_MSG);
-  rk_arrow_msg_encode(&item->bytes, &msg);
-  rk_seal seal = {.flags = msg.is_static ? RK_SEAL_STATIC : 0,
+  rk_status status = rk_chunk_summarise(&item->arena, view, &item->summary);
+  rk_seal seal = {.flags = view->timeline_count == 0 ? RK_SEAL_STATIC : 0,
                   .writer = item->span.writer,
                   .first_row = item->span.first_row,
                   .row_count = (uint32_t)view->row_count,
@@ -84,16 +63,18 @@ static rk_status encode(rk_merge_item *item, rk_merge_scratch *scratch)
                   .max_log_time = item->span.max_key,
                   .entity_hash = item->entity_hash,
                   .recording_hash = rk_recording_hash(item->store->application_id, item->store->recording_id),
-                  .uncompressed_size = msg.uncompressed_size,
                   .cut_rows = item->cut_rows,
                   .cut_size = item->cut_size};
-  rk_seal_frame(&item->bytes, start, 0, &seal);
-  if (item->bytes.failed) {
-    return out_of_memory(item);
+  const rk_store_id store = store_id_of(item->store);
+  status = status == RK_OK
+               ? rk_chunk_frame_encode(&item->bytes, &scratch->payload, &store, item->merge->compression, view, &seal)
+               : status;
+  if (status != RK_OK) {
+    return rk_fail(&item->error, status, RK_NO_OFFSET, "cannot encode a merged chunk: %s", rk_status_text(status));
   }
   item->frame = item->bytes.data;
   item->frame_size = item->bytes.size;
-  item->uncompressed_size = msg.uncompressed_size;
+  item->uncompressed_size = seal.uncompressed_size;
   return RK_OK;
 }
 

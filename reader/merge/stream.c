@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "format/bytes.h"
-#include "format/codec.h"
+#include "format/chunk_frame.h"
 #include "format/error.h"
 #include "format/frame.h"
 #include "format/numbering.h"
@@ -26,7 +26,7 @@ struct rk_stream {
   rk_row_ref row; /* read and not yet taken */
   bool has_row;
   bool activated; /* blueprints */
-  rk_buffer key, payload, packed, out;
+  rk_buffer key, payload, out;
   rk_arena arena; /* of the batch's frames */
   rk_stream_frame *frames;
   size_t frame_count, frame_capacity;
@@ -72,7 +72,6 @@ void rk_stream_free(rk_stream *stream)
   rk_numbering_free(&stream->places);
   rk_buffer_free(&stream->key);
   rk_buffer_free(&stream->payload);
-  rk_buffer_free(&stream->packed);
   rk_buffer_free(&stream->out);
   free(stream);
 }
@@ -166,27 +165,16 @@ static rk_status emit(rk_stream *stream, rk_merge_chunk *chunk)
 {
   rk_chunk view;
   rk_merge_chunk_span span;
-  rk_buffer_reset(&stream->payload);
-  rk_buffer_reset(&stream->packed);
-  rk_arrow_msg msg = {.store = store_id_of(rk_merge_chunk_store(chunk)), .has_chunk_id = true};
+  const rk_store_id store = store_id_of(rk_merge_chunk_store(chunk));
+  const size_t start = stream->out.size;
   rk_status status = rk_merge_chunk_view(chunk, &view, &span);
-  status = status == RK_OK ? rk_chunk_encode(&stream->payload, &view) : status;
-  status = status == RK_OK ? rk_compress(&stream->packed, stream->options.compression, stream->payload.data,
-                                         stream->payload.size, &msg.compression)
-                           : status;
+  status = status == RK_OK
+               ? rk_chunk_frame_encode(&stream->out, &stream->payload, &store, stream->options.compression, &view, NULL)
+               : status;
   if (status != RK_OK) {
     return status;
   }
-  msg.uncompressed_size = stream->payload.size;
-  msg.payload = stream->packed.data;
-  msg.payload_size = stream->packed.size;
-  msg.is_static = view.timeline_count == 0;
-  msg.chunk_id = view.id;
-  const size_t start = rk_frame_begin(&stream->out, RK_FRAME_ARROW_MSG);
-  rk_arrow_msg_encode(&stream->out, &msg);
-  rk_frame_end(&stream->out, start);
-  const bool noted = !stream->out.failed &&
-                     note_frame(stream, &view, rk_merge_chunk_store(chunk), rk_merge_chunk_first_key(chunk), start);
+  const bool noted = note_frame(stream, &view, rk_merge_chunk_store(chunk), rk_merge_chunk_first_key(chunk), start);
   rk_merge_chunk_reset(chunk);
   return noted ? RK_OK : RK_ERR_NO_MEMORY;
 }
