@@ -425,7 +425,7 @@ static void serve(const request *r, player *p, status_line *l, const inputs *in,
     if (!r->no_browser)
       open_browser(http_url(server));
     while (!asked_to_stop(l, 200)) {
-      http_stats stats = http_now(server);
+      feed_stats stats = http_now(server);
       draw_status(l, stats.rows, stats.bytes, (int)stats.viewers);
     }
     end_status(l);

@@ -2,7 +2,7 @@
 #ifndef TOOLS_REPLAY_HTTP_H
 #define TOOLS_REPLAY_HTTP_H
 
-#include "tools/replay/replay_player.h"
+#include "tools/replay/replay_feed.h"
 
 typedef struct http_server http_server;
 
@@ -24,11 +24,6 @@ void http_close(http_server *s);
 /* "http://127.0.0.1:4711/TOKEN/"; lives as long as the server. */
 const char *http_url(const http_server *s);
 
-typedef struct http_stats {
-  unsigned viewers; /* streams open now */
-  uint64_t bytes;   /* of streams, sent so far */
-  uint64_t rows;
-} http_stats;
-http_stats http_now(http_server *s);
+feed_stats http_now(const http_server *s);
 
 #endif
