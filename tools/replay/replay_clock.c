@@ -3,8 +3,7 @@
 
 #include <math.h>
 
-/* Saturating: hostile recordings span more than 64 bits. */
-static int64_t add(int64_t a, int64_t b)
+int64_t clock_add(int64_t a, int64_t b)
 {
   int64_t sum;
   return __builtin_add_overflow(a, b, &sum) ? (b > 0 ? INT64_MAX : INT64_MIN) : sum;
@@ -41,7 +40,7 @@ int64_t clock_position(const replay_clock *c, int64_t now)
     return clamp(c, c->position);
   if (isinf(c->speed))
     return c->last;
-  int64_t position = add(c->position, advance(c, now - c->since)), length = subtract(c->last, c->first);
+  int64_t position = clock_add(c->position, advance(c, now - c->since)), length = subtract(c->last, c->first);
   if (c->loop && position > c->last && length > 0)
     return c->first + subtract(position, c->first) % length;
   return clamp(c, position);
@@ -55,7 +54,7 @@ int64_t clock_reached(const replay_clock *c, int64_t position, int64_t now)
   if (!c->playing || c->live || position > c->last)
     return INT64_MAX;
   double wait = (double)subtract(position, at) / (c->rate * c->speed);
-  return add(now, to_integer(ceil(wait - 1e-3)));
+  return clock_add(now, to_integer(ceil(wait - 1e-3)));
 }
 
 bool clock_at_end(const replay_clock *c, int64_t now)

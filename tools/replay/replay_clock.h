@@ -18,6 +18,9 @@ typedef struct replay_clock {
   bool live; /* stays at the end while the recording grows */
 } replay_clock;
 
+/* a + b, held at the ends: hostile recordings span more than 64 bits. */
+int64_t clock_add(int64_t a, int64_t b);
+
 /* Where the replay stands, within [first, last]; with `loop` it begins anew behind the end. */
 int64_t clock_position(const replay_clock *c, int64_t now);
 /* The moment at which `position` is reached; `now` when it is passed, INT64_MAX when it never will be as things are. */

@@ -26,12 +26,6 @@ int64_t monotonic_ns(void)
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static int64_t add(int64_t a, int64_t b)
-{
-  int64_t sum;
-  return __builtin_add_overflow(a, b, &sum) ? (b > 0 ? INT64_MAX : INT64_MIN) : sum;
-}
-
 static void on_change(void *context)
 {
   player_wake(context);
@@ -114,7 +108,7 @@ static int64_t squeeze(player *p, int64_t position, int64_t now)
   size_t number = next_batch(p, position, &next);
   if (number == 0 || next == INT64_MAX || !track_batch_at(p->track, number - 1, &before))
     return position;
-  if (position < add(before.last, p->options.max_gap) || position >= next)
+  if (position < clock_add(before.last, p->options.max_gap) || position >= next)
     return position;
   clock_seek(&p->clock, next, now);
   p->version++;
@@ -188,7 +182,7 @@ void player_control(player *p, const control *c)
     break;
   case CONTROL_SKIP:
     p->jumps++;
-    clock_seek(&p->clock, add(clock_position(&p->clock, now), c->position), now);
+    clock_seek(&p->clock, clock_add(clock_position(&p->clock, now), c->position), now);
     break;
   case CONTROL_STEP:
     step(p, c->position, now);
@@ -221,7 +215,7 @@ size_t player_due(player *p, int64_t now, int64_t *next)
   pthread_mutex_lock(&p->mutex);
   settle(p, &t, now, &buffering);
   int64_t lead = p->clock.playing ? p->options.lead : 0;
-  int64_t position = clock_position(&p->clock, add(now, lead));
+  int64_t position = clock_position(&p->clock, clock_add(now, lead));
   if (p->clock.loop && position < clock_position(&p->clock, now))
     position = p->clock.last; /* the lead looks into the next round */
   size_t due = isinf(p->clock.speed) && p->clock.playing ? t.count : next_batch(p, position, &first);
@@ -233,7 +227,7 @@ size_t player_due(player *p, int64_t now, int64_t *next)
   if (p->options.max_gap > 0 && due < t.count && p->clock.playing) {
     track_batch before;
     if (due > 0 && track_batch_at(p->track, due - 1, &before)) {
-      int64_t at = clock_reached(&p->clock, add(before.last, p->options.max_gap), now);
+      int64_t at = clock_reached(&p->clock, clock_add(before.last, p->options.max_gap), now);
       *next = at < *next ? at : *next;
     }
   }

@@ -10,6 +10,7 @@
 
 #include "tools/cli.h"
 #include "tools/names.h"
+#include "tools/replay/replay_clock.h"
 
 /* Without anybody who writes, so many looks in vain are the end: what dead writers left has been found by then. Rows
  * that are held back because nobody knows who may be writing (rk_reader_options.follow_delay_ns) take longer. */
@@ -57,12 +58,6 @@ static void *grow(void *items, size_t count, size_t *capacity, size_t size)
     return items;
   *capacity = *capacity == 0 ? 64 : *capacity * 2;
   return cli_realloc(items, *capacity, size);
-}
-
-static int64_t add(int64_t a, int64_t b)
-{
-  int64_t sum;
-  return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;
 }
 
 static bool append(track *t, const void *data, size_t size, uint64_t offset)
@@ -181,7 +176,7 @@ static void report(const track *t)
 static bool wait_until_wanted(track *t, int64_t position)
 {
   pthread_mutex_lock(&t->mutex);
-  while (!t->stop && position > add(t->want, t->options.ahead))
+  while (!t->stop && position > clock_add(t->want, t->options.ahead))
     pthread_cond_wait(&t->wanted, &t->mutex);
   bool go = !t->stop;
   pthread_mutex_unlock(&t->mutex);
@@ -257,7 +252,7 @@ static void *run(void *argument)
     pthread_mutex_lock(&t->mutex);
     /* What was jumped over and is sent all the same need not be in slices, of which each chunk costs a viewer time. */
     if (next >= until) {
-      until = add(next, t->options.slice);
+      until = clock_add(next, t->options.slice);
       until = !t->options.finds && t->want > until && t->want != INT64_MAX ? t->want : until;
     }
     t->state.until = next;
