@@ -230,28 +230,24 @@ static inline __attribute__((always_inline)) void copy_each(uint8_t *to, const u
   }
 }
 
-/* `rows` pieces of `size` bytes, one every `stride` bytes, side by side; small ones without a call for each. */
+/* `rows` pieces of `size` bytes, one every `stride` bytes, side by side; of usual sizes without a call for each. */
 static void copy_pieces(uint8_t *to, const uint8_t *from, size_t stride, size_t size, size_t rows)
 {
   switch (size) {
-  case 4:
-    copy_each(to, from, stride, 4, rows);
-    break;
   case 8:
     copy_each(to, from, stride, 8, rows);
     break;
-  case 12:
-    copy_each(to, from, stride, 12, rows);
-    break;
   case 16:
     copy_each(to, from, stride, 16, rows);
+    break;
+  case 32:
+    copy_each(to, from, stride, 32, rows);
     break;
   case 64:
     copy_each(to, from, stride, 64, rows);
     break;
   default:
     copy_each(to, from, stride, size, rows);
-    break;
   }
 }
 
