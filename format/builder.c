@@ -18,6 +18,7 @@ static RK_FAR void builder_clear(rk_builder *b)
   rk_buffer_free(&b->validity);
   rk_buffer_free(&b->values);
   rk_buffer_free(&b->data);
+  rk_buffer_free(&b->parts);
   free(b->children);
   free(b->child_of);
   free(b->view_children);
@@ -146,8 +147,7 @@ void rk_builder_reset(rk_builder *builder)
   truncate_to(builder, 0);
 }
 
-/* Whether the children hold what the elements so far account for and nothing more. */
-static bool is_settled(const rk_builder *b)
+bool rk_builder_is_settled(const rk_builder *b)
 {
   if (rk_type_is_ranges(b->type)) {
     return b->children->length == rk_offset_at(b->values.data, b->length, b->wide);
@@ -160,7 +160,7 @@ static bool is_settled(const rk_builder *b)
   return true;
 }
 
-static rk_status settle(rk_builder *b, int64_t length, rk_status status)
+rk_status rk_builder_settle(rk_builder *b, int64_t length, rk_status status)
 {
   if (status != RK_OK) {
     truncate_to(b, length);
@@ -170,20 +170,20 @@ static rk_status settle(rk_builder *b, int64_t length, rk_status status)
 
 rk_status rk_builder_append(rk_builder *builder, const struct ArrowArray *array, int64_t start, int64_t count)
 {
-  if (start < 0 || count < 0 || start > array->length - count || !is_settled(builder)) {
+  if (start < 0 || count < 0 || start > array->length - count || !rk_builder_is_settled(builder)) {
     return RK_ERR_MISUSE;
   }
   const int64_t length = builder->length;
-  return settle(builder, length, rk_builder_add_slice(builder, array, start, count));
+  return rk_builder_settle(builder, length, rk_builder_add_slice(builder, array, start, count));
 }
 
 rk_status rk_builder_append_nulls(rk_builder *builder, int64_t count)
 {
-  if (count < 0 || !is_settled(builder)) {
+  if (count < 0 || !rk_builder_is_settled(builder)) {
     return RK_ERR_MISUSE;
   }
   const int64_t length = builder->length;
-  return settle(builder, length, rk_builder_add_blank(builder, count, true));
+  return rk_builder_settle(builder, length, rk_builder_add_blank(builder, count, true));
 }
 
 /* Counts `count` packed elements as appended and finds the room for their values. */
@@ -219,7 +219,7 @@ rk_status rk_builder_append_packed(rk_builder *builder, const void *values, size
   if (status == RK_OK && count > 0) {
     memcpy(room, values, count * each);
   }
-  return settle(builder, length, status);
+  return rk_builder_settle(builder, length, status);
 }
 
 static inline __attribute__((always_inline)) void copy_each(uint8_t *to, const uint8_t *from, size_t stride,
@@ -255,7 +255,7 @@ rk_status rk_builder_append_lists(rk_builder *builder, const void *values, size_
 {
   rk_builder *b = builder;
   const size_t each = rk_type_is_ranges(b->type) ? rk_field_packed_size(b->children->field) : 0;
-  if (each == 0 || !is_settled(b)) {
+  if (each == 0 || !rk_builder_is_settled(b)) {
     return RK_ERR_MISUSE;
   }
   const int64_t length = b->length, first = b->children->length;
@@ -269,7 +269,7 @@ rk_status rk_builder_append_lists(rk_builder *builder, const void *values, size_
       rk_builder_add_valid(b, (int64_t)rows) ? extend_packed(b->children, total, &room) : RK_ERR_NO_MEMORY;
   uint8_t *ends = status == RK_OK ? rk_buffer_extend(&b->values, rows * (b->wide ? 8 : 4)) : NULL;
   if (ends == NULL && rows > 0) {
-    return settle(b, length, status == RK_OK ? RK_ERR_NO_MEMORY : status);
+    return rk_builder_settle(b, length, status == RK_OK ? RK_ERR_NO_MEMORY : status);
   }
   if (total > 0) {
     copy_pieces(room, values, stride, count * each, rows);
@@ -299,7 +299,7 @@ rk_status rk_builder_append_bytes(rk_builder *builder, const void *bytes, size_t
   rk_buffer_append(&b->data, bytes, size);
   uint8_t *to = rk_builder_add_valid(b, 1) && !b->data.failed ? rk_buffer_extend(&b->values, b->wide ? 8 : 4) : NULL;
   if (to == NULL) {
-    return settle(b, length, RK_ERR_NO_MEMORY);
+    return rk_builder_settle(b, length, RK_ERR_NO_MEMORY);
   }
   if (b->wide) {
     rk_store_i64(to, (int64_t)b->data.size);

@@ -17,6 +17,7 @@ struct rk_builder {
   rk_buffer data;     /* bytes of text and binary, offsets of dense unions */
   size_t child_count;
   rk_builder *children;
+  rk_buffer parts;  /* for reader/slices.c */
   int8_t *child_of; /* unions: type id to child, -1 for none */
   struct ArrowArray view;
   const void *view_buffers[3];
@@ -25,6 +26,11 @@ struct rk_builder {
 
 /* Text, binary and list types: values holds offsets. */
 bool rk_builder_has_offsets(const rk_builder *b);
+
+/* Whether the children hold what the elements so far account for and nothing more. */
+bool rk_builder_is_settled(const rk_builder *b);
+/* After a failure the first `length` elements remain. The status. */
+rk_status rk_builder_settle(rk_builder *b, int64_t length, rk_status status);
 
 /* These come before length grows; false: memory is short, and the caller truncates. */
 bool rk_builder_grow_bits(rk_buffer *bits, int64_t length, int64_t count);

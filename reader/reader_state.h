@@ -202,10 +202,14 @@ struct rk_open_chunk {
   const void *payload_data;
   size_t payload_size;
   bool has_hash;
-  bool dense;        /* every row has a component */
-  uint64_t memory;   /* bytes that it takes, or the block that it is a piece of */
-  rk_spares *spares; /* the reader's; NULL: none */
-  uint64_t fits;     /* version of a gathered chunk whose columns take its rows as they are (merge_chunk.c); 0: none */
+  bool dense;            /* every row has a component */
+  uint64_t memory;       /* bytes that it takes, or the block that it is a piece of */
+  rk_spares *spares;     /* the reader's; NULL: none */
+  const uint64_t *sizes; /* [row_count + 1]: rk_rows_measure, when asked for; else NULL */
+  /* Of merging (merge_chunk.c): the version of a gathered chunk whose columns take its rows as they are, 0: none; the
+   * batch that it is a source of, and which. */
+  uint64_t fits, batch;
+  uint32_t source;
   /* The writer that was looked up last. */
   bool has_writer;
   uint32_t writer_tag;
@@ -279,6 +283,8 @@ rk_status rk_open_chunk_load(rk_reader *reader, rk_entry *entry, rk_open_chunk *
 /* Interns the names of a decoded chunk, sorts its timelines and components and sees which rows have any. */
 rk_status rk_open_chunk_names(rk_reader *reader, rk_arena *arena, rk_open_chunk *open, rk_error *error);
 unsigned rk_open_chunk_rank(const rk_reader *reader, const rk_store *store, bool is_static);
+/* rk_rows_measure of its rows; NULL when memory is short. */
+const uint64_t *rk_open_chunk_sizes(rk_open_chunk *open);
 /* Only reads the frame and checks its seal's hash. Status as above. */
 rk_status rk_open_chunk_check(rk_entry *entry, rk_error *error);
 

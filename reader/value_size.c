@@ -1,6 +1,8 @@
 /* The size of Arrow values as a function of the values alone. */
 #include "reader/value_size.h"
 
+#include <stdlib.h>
+
 #include "format/bytes.h"
 #include "format/layout.h"
 #include "format/tuid.h"
@@ -109,29 +111,88 @@ uint64_t rk_value_size(const rk_field *field, const struct ArrowArray *array, in
   return size;
 }
 
-static uint64_t lists_size(const rk_chunk_component *component, int64_t start, int64_t count)
+/* ---- Rows ---- */
+
+static bool measure(const rk_field *field, const struct ArrowArray *array, const int64_t *at, int64_t count,
+                    uint64_t *before);
+
+/* Elements of an array without nulls at positions at[0] <= at[1] ..., by the positions of their items. */
+static bool measure_items(const rk_field *field, const struct ArrowArray *array, const int64_t *at, int64_t count,
+                          uint64_t *before)
 {
-  const rk_field list = {.type = RK_TYPE_LIST, .name = "", .child_count = 1, .children = (rk_field *)component->item};
-  const struct ArrowArray *lists = component->lists;
-  const uint8_t *validity = lists->buffers[0];
-  if (validity == NULL) {
-    return rk_value_size(&list, lists, start, count);
+  int64_t *items = malloc(((size_t)count + 1) * sizeof *items);
+  bool good = items != NULL;
+  const bool large = rk_type_is_wide(field->type);
+  for (int64_t i = 0; i <= count && good; i++) {
+    items[i] = rk_type_is_ranges(field->type)           ? offset_at(array, at[i], large)
+               : field->type == RK_TYPE_FIXED_SIZE_LIST ? (array->offset + at[i]) * field->size
+                                                        : array->offset + at[i];
   }
-  uint64_t size = 0;
-  for (int64_t i = 0, run; i < count; i += run) {
-    run = rk_bits_run(validity, lists->offset + start + i, count - i);
-    if (is_valid(lists, start + i)) {
-      size += rk_value_size(&list, lists, start + i, run);
-    }
+  for (size_t c = 0; c < field->child_count && good; c++) {
+    good = measure(&field->children[c], array->children[c], items, count, before);
   }
-  return size;
+  free(items);
+  return good;
 }
 
-uint64_t rk_rows_size(const rk_chunk *chunk, int64_t start, int64_t count)
+/* before[i] grows by the size of elements [at[0], at[i]). */
+static bool measure(const rk_field *field, const struct ArrowArray *array, const int64_t *at, int64_t count,
+                    uint64_t *before)
 {
-  uint64_t size = (uint64_t)count * (RK_TUID_SIZE + 8 * chunk->timeline_count);
-  for (size_t i = 0; i < chunk->component_count; i++) {
-    size += lists_size(&chunk->components[i], start, count);
+  const bool fixed = rk_type_bits(field->type, field->size) != 0 || field->type == RK_TYPE_NULL;
+  if (rk_type_is_union(field->type) || (!fixed && array->n_buffers > 0 && array->buffers[0] != NULL)) {
+    uint64_t size = 0;
+    for (int64_t i = 0; i < count; i++) {
+      size += rk_value_size(field, array, at[i], at[i + 1] - at[i]);
+      before[i + 1] += size;
+    }
+    return true;
   }
-  return size;
+  const uint64_t each = fixed_size(field);
+  for (int64_t i = 1; i <= count; i++) {
+    before[i] += (uint64_t)(at[i] - at[0]) * each;
+  }
+  if (fixed || !rk_type_is_bytes(field->type)) {
+    return fixed || measure_items(field, array, at, count, before);
+  }
+  const bool large = rk_type_is_wide(field->type);
+  for (int64_t i = 1; i <= count; i++) {
+    before[i] += (uint64_t)(offset_at(array, at[i], large) - offset_at(array, at[0], large));
+  }
+  return true;
+}
+
+/* The lists of rows that have one. Rows that have none take nothing, not even what the list of another copy might hold
+ * under its null. */
+static bool measure_lists(const rk_chunk_component *component, int64_t count, int64_t *at, uint64_t *before)
+{
+  const struct ArrowArray *lists = component->lists;
+  const rk_field list = {.type = RK_TYPE_LIST, .name = "", .child_count = 1, .children = (rk_field *)component->item};
+  bool empty_nulls = true;
+  uint64_t offsets = 0;
+  for (int64_t i = 0; i < count; i++) {
+    at[i] = offset_at(lists, i, false);
+    empty_nulls = empty_nulls && (is_valid(lists, i) || at[i] == offset_at(lists, i + 1, false));
+  }
+  at[count] = offset_at(lists, count, false);
+  for (int64_t i = 0; i < count; i++) {
+    offsets += !is_valid(lists, i) ? 0 : empty_nulls ? 4 : rk_value_size(&list, lists, i, 1);
+    before[i + 1] += offsets;
+  }
+  return !empty_nulls || measure(component->item, lists->children[0], at, count, before);
+}
+
+bool rk_rows_measure(const rk_chunk *chunk, uint64_t *before)
+{
+  const int64_t count = chunk->row_count;
+  int64_t *at = malloc(((size_t)count + 1) * sizeof *at);
+  bool good = at != NULL;
+  for (int64_t i = 0; i <= count; i++) {
+    before[i] = (uint64_t)i * (RK_TUID_SIZE + 8 * chunk->timeline_count);
+  }
+  for (size_t i = 0; i < chunk->component_count && good; i++) {
+    good = count == 0 || measure_lists(&chunk->components[i], count, at, before);
+  }
+  free(at);
+  return good;
 }

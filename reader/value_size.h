@@ -7,7 +7,7 @@
 
 /* Bytes that elements [start, start + count) stand for. */
 uint64_t rk_value_size(const rk_field *field, const struct ArrowArray *array, int64_t start, int64_t count);
-/* The same of rows [start, start + count) of a chunk, ids and times included: the sum over the single rows. */
-uint64_t rk_rows_size(const rk_chunk *chunk, int64_t start, int64_t count);
+/* before[i]: the same of rows [0, i) of a chunk, ids and times included, for 0 to row_count. False: memory is short. */
+bool rk_rows_measure(const rk_chunk *chunk, uint64_t *before);
 
 #endif

@@ -34,6 +34,7 @@ static bool allocation_fails(void)
 #include "format/buffer.c"
 #include "format/builder.c"
 #include "format/builder_append.c"
+#include "reader/slices.c"
 #undef malloc
 #undef calloc
 #undef realloc
@@ -70,7 +71,10 @@ static void test_builder(void **state)
         continue;
       }
       const rk_status first = rk_builder_append(builder, array, 0, 20);
-      const rk_status second = first == RK_OK ? rk_builder_append(builder, array, 20, ROWS - 20) : first;
+      const rk_slice rest[] = {{.array = array, .start = 20, .count = 5},
+                               {.array = array, .start = 25, .count = 1},
+                               {.array = array, .start = 26, .count = ROWS - 26}};
+      const rk_status second = first == RK_OK ? rk_builder_append_slices(builder, rest, 3) : first;
       const rk_status third = second == RK_OK ? rk_builder_append_nulls(builder, 2 * ROWS) : second;
       allocations_left = SIZE_MAX;
       assert_int_equal(third, third == RK_OK ? RK_OK : RK_ERR_NO_MEMORY);

@@ -9,6 +9,7 @@
 
 #include "arrow_values.h"
 #include "format/builder.h"
+#include "reader/slices.h"
 
 enum { ROUNDS = 20, LENGTH = 70 };
 
@@ -19,19 +20,28 @@ static void test_slices(void **state)
     rk_arena arena = {0};
     const rk_field *field = arrow_field(&arena, arrow_types[t]);
     arrow_maker maker = {.arena = &arena, .state = 1 + t};
-    rk_builder *builder = rk_builder_new(field);
+    rk_builder *builder = rk_builder_new(field), *at_once = rk_builder_new(field);
     assert_non_null(builder);
+    assert_non_null(at_once);
     for (int round = 0; round < ROUNDS; round++) {
       rk_builder_reset(builder);
+      rk_builder_reset(at_once);
       assert_int_equal(rk_builder_length(builder), 0);
       const struct ArrowArray *parts[8];
       int64_t starts[8], counts[8];
+      rk_slice slices[8];
+      size_t slice_count = 0;
       for (int p = 0; p < 8; p++) {
         parts[p] = arrow_make(&maker, field, arrow_below(&maker, LENGTH));
         starts[p] = arrow_below(&maker, parts[p]->length + 1);
         counts[p] = arrow_below(&maker, parts[p]->length - starts[p] + 1);
         assert_int_equal(rk_builder_append(builder, parts[p], starts[p], counts[p]), RK_OK);
+        slices[slice_count] = (rk_slice){.array = parts[p], .start = starts[p], .count = counts[p]};
+        slice_count += counts[p] > 0;
       }
+      const size_t first = slice_count > 0 ? (size_t)arrow_below(&maker, (int64_t)slice_count) : 0;
+      assert_int_equal(rk_builder_append_slices(at_once, slices, first), RK_OK);
+      assert_int_equal(rk_builder_append_slices(at_once, slices + first, slice_count - first), RK_OK);
       const struct ArrowArray *view = rk_builder_view(builder);
       int64_t at = 0, nulls = 0;
       for (int p = 0; p < 8; p++) {
@@ -40,6 +50,11 @@ static void test_slices(void **state)
       }
       assert_int_equal(view->length, at);
       assert_int_equal(rk_builder_length(builder), at);
+      const struct ArrowArray *same = rk_builder_view(at_once);
+      assert_int_equal(same->length, at);
+      assert_true(arrow_equal(field, same, 0, view, 0, at));
+      assert_int_equal(same->null_count, view->null_count);
+      assert_int_equal(rk_builder_size(at_once), rk_builder_size(builder));
       for (int64_t i = 0; i < at; i++) {
         nulls += arrow_is_null(field, view, i);
       }
@@ -48,6 +63,7 @@ static void test_slices(void **state)
       arrow_walk(field, view, 0, at);
     }
     rk_builder_free(builder);
+    rk_builder_free(at_once);
     rk_arena_free(&arena);
   }
 }
@@ -265,6 +281,8 @@ static void test_limits(void **state)
   struct ArrowArray *bad = arrow_make(&maker, field, 9);
   ((int8_t *)(uintptr_t)bad->children[1]->buffers[0])[8] = 9; /* no such child */
   assert_int_equal(rk_builder_append(builder, bad, 0, 9), RK_ERR_MISUSE);
+  const rk_slice slices[] = {{.array = kept, .start = 3, .count = 4}, {.array = bad, .start = 0, .count = 9}};
+  assert_int_equal(rk_builder_append_slices(builder, slices, 2), RK_ERR_MISUSE);
   expect_unchanged(field, builder, kept);
   rk_builder_free(builder);
   rk_arena_free(&arena);

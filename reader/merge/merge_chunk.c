@@ -1,5 +1,5 @@
-/* An output chunk that gathers rows of one place: copied in runs, one run being neighbouring rows of one source chunk.
- */
+/* An output chunk that gathers rows of one place. It takes down which rows of which source chunks they are, and copies
+ * them a batch at a time, column by column. */
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -8,6 +8,8 @@
 
 /* Memory of input chunks that may be kept for rows that are still to be copied. */
 enum { HELD_MAX = 32 << 20 };
+/* Runs of a batch. */
+enum { RUNS_MAX = 1024 };
 
 /* A component's column. Kept over a reset with its memory; `live` says whether the current rows have it. */
 typedef struct merge_column {
@@ -16,6 +18,17 @@ typedef struct merge_column {
   rk_builder *builder;
   bool live;
 } merge_column;
+
+/* A chunk that rows of the batch come from. */
+typedef struct merge_source {
+  rk_open_chunk *open;            /* retained */
+  const struct ArrowArray *lists; /* of the column at hand */
+} merge_source;
+
+/* Neighbouring rows of one source. */
+typedef struct merge_run {
+  uint32_t source, start, count;
+} merge_run;
 
 struct rk_merge_chunk {
   rk_merge_limits *limits;
@@ -31,28 +44,32 @@ struct rk_merge_chunk {
   merge_column **columns;
   size_t column_count, column_capacity;
   /* The rows since the last reset. */
-  uint32_t copied;
-  uint64_t size; /* of the copied ones and of the `known` ones of the run */
+  uint32_t rows, copied; /* all, and those that lie in the columns */
+  uint64_t size;
   int64_t first_key;
   rk_tuid first_id;
   const rk_writer_info *writer; /* of the row before */
   rk_merge_chunk_span span;
-  /* The run not copied yet: `count` rows from `start` on. It is known that the first `known` rows there are copied
-   * before the chunk is full. */
-  rk_open_chunk *source; /* retained; NULL: none */
-  int64_t start;
-  uint32_t count, known;
+  /* The batch: rows that are not copied yet. */
+  uint64_t batch; /* its number; no two have the same one */
+  merge_source *sources;
+  size_t source_count, source_capacity;
+  merge_run *runs;
+  size_t run_count, run_capacity;
+  rk_slice *slices; /* of the column at hand */
+  size_t slice_capacity;
   uint64_t held;
-  bool conflicts; /* some column of `source` differs from one here: look at each row */
+  bool alone;     /* its one source lacks a column here, or has another one: no other joins it */
+  bool conflicts; /* some column of that source differs from one here: look at each row */
   bool at_once;   /* too much is held: copy each row as it comes */
   /* For the view. */
   rk_arena view_arena;
 };
 
-static void change_version(rk_merge_chunk *chunk)
+static uint64_t new_number(void)
 {
-  static _Atomic uint64_t versions;
-  chunk->version = ++versions;
+  static _Atomic uint64_t numbers;
+  return ++numbers;
 }
 
 rk_merge_chunk *rk_merge_chunk_new(const rk_row_ref *ref, rk_merge_limits *limits)
@@ -63,7 +80,8 @@ rk_merge_chunk *rk_merge_chunk_new(const rk_row_ref *ref, rk_merge_limits *limit
     return NULL;
   }
   chunk->limits = limits;
-  change_version(chunk);
+  chunk->version = new_number();
+  chunk->batch = new_number();
   chunk->store = ref->store;
   chunk->entity_path = ref->entity_path;
   chunk->timeline_count = from->timeline_count;
@@ -79,15 +97,16 @@ rk_merge_chunk *rk_merge_chunk_new(const rk_row_ref *ref, rk_merge_limits *limit
   return chunk;
 }
 
-static void let_go(rk_merge_chunk *chunk)
+static void end_batch(rk_merge_chunk *chunk)
 {
-  if (chunk->source != NULL) {
-    rk_open_chunk_release(chunk->source);
-    chunk->source = NULL;
-    chunk->limits->held -= chunk->held;
-    chunk->held = 0;
+  for (size_t i = 0; i < chunk->source_count; i++) {
+    rk_open_chunk_release(chunk->sources[i].open);
   }
-  chunk->count = chunk->known = 0;
+  chunk->source_count = chunk->run_count = 0;
+  chunk->limits->held -= chunk->held;
+  chunk->held = 0;
+  chunk->alone = chunk->conflicts = false;
+  chunk->batch = new_number();
 }
 
 void rk_merge_chunk_free(rk_merge_chunk *chunk)
@@ -95,7 +114,7 @@ void rk_merge_chunk_free(rk_merge_chunk *chunk)
   if (chunk == NULL) {
     return;
   }
-  let_go(chunk);
+  end_batch(chunk);
   for (size_t i = 0; i < chunk->timeline_count && chunk->times != NULL; i++) {
     free(chunk->times[i]);
   }
@@ -104,6 +123,9 @@ void rk_merge_chunk_free(rk_merge_chunk *chunk)
   }
   free(chunk->columns);
   free(chunk->row_ids);
+  free(chunk->sources);
+  free(chunk->runs);
+  free(chunk->slices);
   rk_arena_free(&chunk->arena);
   rk_arena_free(&chunk->view_arena);
   free(chunk);
@@ -210,45 +232,99 @@ static rk_status pad_column(merge_column *column, uint32_t rows)
   return missing > 0 ? rk_builder_append_nulls(column->builder, missing) : RK_OK;
 }
 
-static rk_status copy_run(rk_merge_chunk *chunk)
+/* Columns of what a run of a source that is alone has, and that there were none for. */
+static rk_status add_columns(rk_merge_chunk *chunk, const rk_chunk *from, const merge_run *run)
 {
-  if (chunk->source == NULL) {
-    return RK_OK;
-  }
-  const rk_chunk *from = rk_open_chunk_data(chunk->source);
-  const bool fits = chunk->source->fits == chunk->version;
-  const int64_t start = chunk->start;
-  const uint32_t count = chunk->count;
-  rk_status status = grow_rows(chunk, (size_t)chunk->copied + count) ? RK_OK : RK_ERR_NO_MEMORY;
-  if (status == RK_OK) {
-    memcpy(chunk->row_ids + (size_t)chunk->copied * RK_TUID_SIZE, from->row_ids + (size_t)start * RK_TUID_SIZE,
-           (size_t)count * RK_TUID_SIZE);
-    for (size_t i = 0; i < chunk->timeline_count; i++) {
-      memcpy(chunk->times[i] + chunk->copied, from->timelines[i].values + start, (size_t)count * sizeof(int64_t));
-    }
-  }
-  for (size_t i = 0; i < from->component_count && status == RK_OK; i++) {
-    const rk_chunk_component *component = &from->components[i];
-    if (!any_present(component->lists, start, count)) {
+  for (size_t i = 0; i < from->component_count; i++) {
+    if (!any_present(from->components[i].lists, run->start, run->count)) {
       continue;
     }
-    merge_column *column = fits ? find_column(chunk, component->name) : add_column(chunk, component);
+    merge_column *column = add_column(chunk, &from->components[i]);
     if (column == NULL) {
-      status = RK_ERR_NO_MEMORY;
-      break;
+      return RK_ERR_NO_MEMORY;
     }
     if (!column->live) {
       column->live = true;
-      change_version(chunk);
+      chunk->version = new_number();
     }
-    status = pad_column(column, chunk->copied);
-    status = status == RK_OK ? rk_builder_append(column->builder, component->lists, start, count) : status;
   }
-  if (chunk->known > count) {
-    chunk->size -= rk_rows_size(from, start + count, chunk->known - count);
+  return RK_OK;
+}
+
+static void copy_keys(rk_merge_chunk *chunk)
+{
+  uint8_t *ids = chunk->row_ids + (size_t)chunk->copied * RK_TUID_SIZE;
+  for (size_t i = 0; i < chunk->run_count; i++) {
+    const merge_run *run = &chunk->runs[i];
+    const uint8_t *from = chunk->sources[run->source].open->chunk.row_ids;
+    memcpy(ids, from + (size_t)run->start * RK_TUID_SIZE, (size_t)run->count * RK_TUID_SIZE);
+    ids += (size_t)run->count * RK_TUID_SIZE;
   }
-  chunk->copied += count;
-  let_go(chunk);
+  for (size_t t = 0; t < chunk->timeline_count; t++) {
+    int64_t *times = chunk->times[t] + chunk->copied;
+    for (size_t i = 0; i < chunk->run_count; i++) {
+      const merge_run *run = &chunk->runs[i];
+      const int64_t *from = chunk->sources[run->source].open->chunk.timelines[t].values;
+      memcpy(times, from + run->start, (size_t)run->count * sizeof *times);
+      times += run->count;
+    }
+  }
+}
+
+/* The column's lists in each source that has it. */
+static void find_lists(rk_merge_chunk *chunk, const merge_column *column)
+{
+  for (size_t s = 0; s < chunk->source_count; s++) {
+    const rk_chunk *from = &chunk->sources[s].open->chunk;
+    chunk->sources[s].lists = NULL;
+    for (size_t i = 0; i < from->component_count; i++) {
+      if (from->components[i].name == column->name &&
+          (!chunk->conflicts || column_fits(column, &from->components[i]))) {
+        chunk->sources[s].lists = from->components[i].lists;
+      }
+    }
+  }
+}
+
+static rk_status copy_column(rk_merge_chunk *chunk, merge_column *column)
+{
+  find_lists(chunk, column);
+  rk_status status = RK_OK;
+  uint32_t row = chunk->copied;
+  size_t count = 0;
+  for (size_t i = 0; i < chunk->run_count && status == RK_OK; i++) {
+    const merge_run *run = &chunk->runs[i];
+    const struct ArrowArray *lists = chunk->sources[run->source].lists;
+    if (lists != NULL) {
+      status = count == 0 ? pad_column(column, row) : RK_OK;
+      chunk->slices[count++] = (rk_slice){.array = lists, .start = run->start, .count = run->count};
+    } else if (count > 0) {
+      status = rk_builder_append_slices(column->builder, chunk->slices, count);
+      count = 0;
+    }
+    row += run->count;
+  }
+  return status == RK_OK && count > 0 ? rk_builder_append_slices(column->builder, chunk->slices, count) : status;
+}
+
+static rk_status copy_batch(rk_merge_chunk *chunk)
+{
+  if (chunk->run_count == 0) {
+    return RK_OK;
+  }
+  rk_status status = RK_ERR_NO_MEMORY;
+  if (grow_rows(chunk, chunk->rows) &&
+      rk_array_grow((void **)&chunk->slices, &chunk->slice_capacity, chunk->run_count, sizeof *chunk->slices)) {
+    copy_keys(chunk);
+    status = chunk->alone ? add_columns(chunk, &chunk->sources[0].open->chunk, &chunk->runs[0]) : RK_OK;
+  }
+  for (size_t i = 0; i < chunk->column_count && status == RK_OK; i++) {
+    if (chunk->columns[i]->live) {
+      status = copy_column(chunk, chunk->columns[i]);
+    }
+  }
+  chunk->copied = chunk->rows;
+  end_batch(chunk);
   return status;
 }
 
@@ -284,56 +360,52 @@ static bool row_conflicts(const rk_merge_chunk *chunk, const rk_chunk *from, int
   return false;
 }
 
-static rk_status begin_run(rk_merge_chunk *chunk, const rk_row_ref *ref)
+/* Whether rows of `open` join the batch; begins another one for it where they do not. */
+static rk_status choose_batch(rk_merge_chunk *chunk, rk_open_chunk *open)
 {
-  const rk_status status = copy_run(chunk);
-  if (status != RK_OK) {
-    return status;
-  }
-  rk_open_chunk_retain(ref->open);
-  chunk->source = ref->open;
-  chunk->start = ref->row;
-  chunk->held = ref->open->memory;
-  chunk->limits->held += chunk->held;
-  chunk->at_once = chunk->limits->held > HELD_MAX;
-  if (ref->open->fits == chunk->version) {
-    chunk->conflicts = false;
+  if (!chunk->alone && open->fits == chunk->version) {
     return RK_OK;
   }
-  chunk->conflicts = rk_merge_chunk_conflicts(chunk, &ref->open->chunk);
-  if (!chunk->conflicts && has_columns(chunk, &ref->open->chunk)) {
-    ref->open->fits = chunk->version;
+  const rk_status status = copy_batch(chunk);
+  if (open->fits != chunk->version) {
+    chunk->conflicts = rk_merge_chunk_conflicts(chunk, &open->chunk);
+    chunk->alone = chunk->conflicts || !has_columns(chunk, &open->chunk);
+    open->fits = chunk->alone ? open->fits : chunk->version;
   }
-  return RK_OK;
+  return status;
 }
 
-/* The run is as long as what is known of it: looks ahead, ever further while that goes well. Whether the row behind it
- * fills the chunk. */
-static bool look_ahead(rk_merge_chunk *chunk)
+static bool add_source(rk_merge_chunk *chunk, rk_open_chunk *open)
 {
-  const rk_chunk *from = rk_open_chunk_data(chunk->source);
-  const int64_t at = chunk->start + chunk->known;
-  const int64_t rows_left = from->row_count - at;
-  const int64_t room = (int64_t)chunk->limits->rows - 1 - (int64_t)chunk->copied - chunk->known;
-  int64_t step = chunk->known == 0 ? 1 : chunk->known;
-  step = step > rows_left ? rows_left : step;
-  for (step = step > room ? room : step; step > 0; step /= 2) {
-    const uint64_t size = rk_rows_size(from, at, step);
-    if (chunk->size + size < chunk->limits->size) {
-      chunk->size += size;
-      chunk->known += (uint32_t)step;
-      return false;
-    }
+  if (!rk_array_grow((void **)&chunk->sources, &chunk->source_capacity, chunk->source_count + 1,
+                     sizeof *chunk->sources) ||
+      rk_open_chunk_sizes(open) == NULL) {
+    return false;
   }
-  chunk->size += rk_rows_size(from, at, 1);
-  chunk->known++;
+  rk_open_chunk_retain(open);
+  open->batch = chunk->batch;
+  open->source = (uint32_t)chunk->source_count;
+  chunk->sources[chunk->source_count++] = (merge_source){.open = open};
+  chunk->held += open->memory;
+  chunk->limits->held += open->memory;
+  chunk->at_once = chunk->limits->held > HELD_MAX;
   return true;
+}
+
+static rk_status begin_run(rk_merge_chunk *chunk, rk_open_chunk *open, uint32_t row)
+{
+  if ((open->batch != chunk->batch && !add_source(chunk, open)) ||
+      !rk_array_grow((void **)&chunk->runs, &chunk->run_capacity, chunk->run_count + 1, sizeof *chunk->runs)) {
+    return RK_ERR_NO_MEMORY;
+  }
+  chunk->runs[chunk->run_count++] = (merge_run){.source = open->source, .start = row};
+  return RK_OK;
 }
 
 static void note_row(rk_merge_chunk *chunk, const rk_row_ref *ref)
 {
   const int64_t stored = ref->stored_key_ns;
-  if (chunk->copied == 0 && chunk->count == 0) {
+  if (chunk->rows == 0) {
     chunk->first_key = ref->key_ns;
     chunk->first_id = ref->row_id;
     chunk->writer = ref->writer;
@@ -354,41 +426,35 @@ static void note_row(rk_merge_chunk *chunk, const rk_row_ref *ref)
 rk_status rk_merge_chunk_append(rk_merge_chunk *chunk, const rk_row_ref *ref, bool *full)
 {
   *full = false;
-  rk_status status = RK_OK;
-  if (chunk->source != ref->open || chunk->start + chunk->count != ref->row) {
-    status = begin_run(chunk, ref);
-  } else if (chunk->count < chunk->known && !chunk->conflicts) {
-    note_row(chunk, ref);
-    chunk->count++;
-    return RK_OK;
+  rk_open_chunk *open = ref->open;
+  const merge_run *last = chunk->run_count > 0 ? &chunk->runs[chunk->run_count - 1] : NULL;
+  const bool goes_on = last != NULL && open->batch == chunk->batch && open->source == last->source &&
+                       last->start + last->count == ref->row;
+  rk_status status = goes_on ? RK_OK : choose_batch(chunk, open);
+  if (status == RK_OK && chunk->conflicts && row_conflicts(chunk, &open->chunk, ref->row)) {
+    return RK_ERR_CONFLICT;
   }
+  status = status == RK_OK && !goes_on ? begin_run(chunk, open, (uint32_t)ref->row) : status;
   if (status != RK_OK) {
     return status;
   }
-  if (chunk->conflicts && row_conflicts(chunk, rk_open_chunk_data(chunk->source), ref->row)) {
-    return RK_ERR_CONFLICT;
-  }
   note_row(chunk, ref);
-  if (chunk->count == chunk->known) {
-    *full = look_ahead(chunk);
-  }
-  chunk->count++;
-  const bool at_end = ref->row + 1 == rk_open_chunk_data(chunk->source)->row_count;
-  return *full || at_end || chunk->at_once ? copy_run(chunk) : RK_OK;
+  chunk->runs[chunk->run_count - 1].count++;
+  chunk->rows++;
+  chunk->size += open->sizes[ref->row + 1] - open->sizes[ref->row];
+  *full = chunk->rows >= chunk->limits->rows || chunk->size >= chunk->limits->size;
+  const bool at_end = ref->row + 1 == open->chunk.row_count;
+  return *full || at_end || chunk->at_once || chunk->run_count == RUNS_MAX ? copy_batch(chunk) : RK_OK;
 }
 
 uint32_t rk_merge_chunk_rows(const rk_merge_chunk *chunk)
 {
-  return chunk->copied + chunk->count;
+  return chunk->rows;
 }
 
 uint64_t rk_merge_chunk_size(const rk_merge_chunk *chunk)
 {
-  if (chunk->known <= chunk->count) {
-    return chunk->size;
-  }
-  return chunk->size -
-         rk_rows_size(rk_open_chunk_data(chunk->source), chunk->start + chunk->count, chunk->known - chunk->count);
+  return chunk->size;
 }
 
 const rk_store *rk_merge_chunk_store(const rk_merge_chunk *chunk)
@@ -463,7 +529,7 @@ static rk_status derive_id(const rk_merge_chunk *chunk, rk_chunk *view)
 
 rk_status rk_merge_chunk_view(rk_merge_chunk *chunk, rk_chunk *view, rk_merge_chunk_span *span)
 {
-  rk_status status = copy_run(chunk);
+  rk_status status = copy_batch(chunk);
   rk_arena_reset(&chunk->view_arena);
   rk_chunk_component *components = rk_arena_array(&chunk->view_arena, chunk->column_count + 1, sizeof *components);
   if (components == NULL) {
@@ -505,12 +571,12 @@ rk_status rk_merge_chunk_view(rk_merge_chunk *chunk, rk_chunk *view, rk_merge_ch
 
 void rk_merge_chunk_reset(rk_merge_chunk *chunk)
 {
-  let_go(chunk);
+  end_batch(chunk);
   for (size_t i = 0; i < chunk->column_count; i++) {
     rk_builder_reset(chunk->columns[i]->builder);
     chunk->columns[i]->live = false;
   }
-  chunk->copied = 0;
+  chunk->rows = chunk->copied = 0;
   chunk->size = 0;
-  change_version(chunk);
+  chunk->version = new_number();
 }

@@ -17,6 +17,7 @@
 #include "reader/merge/merge_units.h"
 #include "reader/pool.h"
 #include "reader/reader_state.h"
+#include "reader/slices.h"
 #include "reader/value_size.h"
 
 typedef struct rk_merge rk_merge;

@@ -274,19 +274,20 @@ static bool keeps_store(const rk_merge *m, const rk_entry *entry)
 }
 
 /* The first key at which a chunk could be cut if the rows of the candidate were gathered after all. */
-static int64_t floor_of(const rk_merge *m, const rk_merge_place *place, const rk_open_chunk *open, int64_t first_key)
+static int64_t floor_of(const rk_merge *m, const rk_merge_place *place, rk_open_chunk *open, int64_t first_key)
 {
   const rk_chunk *chunk = &open->chunk;
   const uint64_t rows = place->chunk == NULL ? 0 : rk_merge_chunk_rows(place->chunk);
   const uint64_t size = place->chunk == NULL ? 0 : rk_merge_chunk_size(place->chunk);
-  if (open->order != NULL || (place->chunk != NULL && rk_merge_chunk_conflicts(place->chunk, chunk))) {
+  const uint64_t *sizes = rk_open_chunk_sizes(open);
+  if (sizes == NULL || open->order != NULL || (place->chunk != NULL && rk_merge_chunk_conflicts(place->chunk, chunk))) {
     return first_key;
   }
   int64_t low = 0; /* so many rows do not fill it */
   int64_t high = chunk->row_count + 1;
   while (high - low > 1) {
     const int64_t middle = low + (high - low) / 2;
-    if (rows + (uint64_t)middle < m->limits.rows && size + rk_rows_size(chunk, 0, middle) < m->limits.size) {
+    if (rows + (uint64_t)middle < m->limits.rows && size + sizes[middle] < m->limits.size) {
       low = middle;
     } else {
       high = middle;

@@ -241,7 +241,8 @@ rk_status rk_chunk_load_finish(rk_reader *reader, rk_chunk_load *load, rk_open_c
     rk_open_chunk_release(chunk);
     return status;
   }
-  chunk->memory = sizeof *chunk + chunk->frame.capacity + chunk->payload.capacity + rk_arena_size(&chunk->arena);
+  chunk->memory = sizeof *chunk + chunk->frame.capacity + chunk->payload.capacity + rk_arena_size(&chunk->arena) +
+                  (uint64_t)chunk->chunk.row_count * sizeof *chunk->sizes;
   *open = chunk;
   return RK_OK;
 }

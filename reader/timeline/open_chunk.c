@@ -10,6 +10,7 @@
 #include "reader/timeline/chunk_load.h"
 #include "reader/timeline/row_order.h"
 #include "reader/timeline/spill.h"
+#include "reader/value_size.h"
 
 const rk_chunk *rk_open_chunk_data(const rk_open_chunk *open)
 {
@@ -27,6 +28,16 @@ const struct ArrowSchema *rk_open_chunk_schema(const rk_open_chunk *open, size_t
     open->schemas[component] = schema;
   }
   return open->schemas[component];
+}
+
+const uint64_t *rk_open_chunk_sizes(rk_open_chunk *open)
+{
+  if (!open->sizes) {
+    rk_arena *arena = open->block ? rk_block_arena(open->block) : &open->arena;
+    uint64_t *sizes = rk_arena_array(arena, (size_t)open->chunk.row_count + 1, sizeof *sizes);
+    open->sizes = sizes && rk_rows_measure(&open->chunk, sizes) ? sizes : NULL;
+  }
+  return open->sizes;
 }
 
 static rk_buffer remove_spare(rk_spares *spares, size_t at)

@@ -131,7 +131,8 @@ static rk_status open_block(rk_reader *reader, rk_block *block)
       return status == RK_ERR_NO_MEMORY ? status : RK_ERR_IO;
     }
   }
-  block->memory = sizeof *block + block->data.capacity + rk_arena_size(&block->arena);
+  block->memory = sizeof *block + block->data.capacity + rk_arena_size(&block->arena) +
+                  block->row_count * sizeof *block->pieces->sizes;
   for (uint32_t i = 0; i < block->piece_count; i++) {
     block->pieces[i].memory = block->memory; /* who keeps one keeps all */
   }
