@@ -42,19 +42,6 @@ size_t terminal_width(int fd)
   return ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : 80;
 }
 
-size_t terminal_plain_prefix(const char *text, size_t size)
-{
-  size_t at = 0;
-  for (uint64_t word; at + 8 <= size; at += 8) {
-    memcpy(&word, text + at, sizeof word);
-    if ((word & UINT64_C(0x8080808080808080)) != 0)
-      break;
-  }
-  while (at < size && (unsigned char)text[at] < 0x80)
-    at++;
-  return at;
-}
-
 size_t terminal_text_width(const char *text, size_t size)
 {
   size_t width = terminal_plain_prefix(text, size);

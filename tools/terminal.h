@@ -19,7 +19,18 @@ size_t terminal_width(int fd);
 /* Columns that a code point takes: 0 combining, 2 East Asian wide and emoji, else 1. */
 size_t terminal_code_width(uint32_t code);
 /* Bytes at the start of printable text that are one column each. */
-size_t terminal_plain_prefix(const char *text, size_t size);
+static inline size_t terminal_plain_prefix(const char *text, size_t size)
+{
+  size_t at = 0;
+  for (uint64_t word; at + 8 <= size; at += 8) {
+    memcpy(&word, text + at, sizeof word);
+    if ((word & UINT64_C(0x8080808080808080)) != 0)
+      break;
+  }
+  while (at < size && (unsigned char)text[at] < 0x80)
+    at++;
+  return at;
+}
 size_t terminal_text_width(const char *text, size_t size); /* of printable UTF-8 */
 
 /* The text in at most `width` columns: where it is longer its middle gives way to "…" (plain: "~"). */

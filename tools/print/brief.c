@@ -41,7 +41,10 @@ static void line_unquote(line *l)
 /* "(1000×3)": of a list whose items were not all shown. */
 static void brief_shape(line *l, const struct ArrowSchema *schema, int64_t count)
 {
-  line_format(l, "(%" PRId64, count);
+  out *o = line_ascii(l);
+  out_char(o, '(');
+  out_int(o, count);
+  line_ascii_end(l);
   while (strncmp(schema->format, "+w:", 3) == 0 && schema->dictionary == NULL) {
     line_text(l, "×");
     line_text(l, schema->format + 3);
@@ -50,9 +53,32 @@ static void brief_shape(line *l, const struct ArrowSchema *schema, int64_t count
   line_text(l, ")");
 }
 
+/* As many at once as stay within what is cheap to make and not show. */
+static void brief_numbers(line *l, const struct ArrowSchema *schema, const struct ArrowArray *array, int64_t start,
+                          int64_t count, int64_t most)
+{
+  enum { AT_ONCE = 256 };
+  int64_t shown = count < most ? count : most;
+  line_text(l, "[");
+  for (int64_t i = 0, part; i < shown && !l->full; i += part) {
+    part = shown - i < AT_ONCE ? shown - i : AT_ONCE;
+    out *o = line_ascii(l);
+    values_numbers(o, schema, array, start + i, part, true);
+    out_text(o, i + part < count ? "," : "");
+    line_ascii_end(l);
+  }
+  line_text(l, shown < count ? "…]" : "]");
+  if (shown < count)
+    brief_shape(l, schema, count);
+}
+
 static void brief_items(line *l, const struct ArrowSchema *schema, const struct ArrowArray *array, int64_t start,
                         int64_t count, int64_t most, int depth)
 {
+  if (values_are_numbers(schema, array)) {
+    brief_numbers(l, schema, array, start, count, most);
+    return;
+  }
   line_text(l, "[");
   for (int64_t i = 0; i < count && !l->full; i++) {
     if (i > 0)
@@ -142,6 +168,9 @@ static void brief_value(line *l, const struct ArrowSchema *schema, const struct 
       p = *end == ',' ? end + 1 : end;
     }
     line_text(l, "…");
+  } else if (values_are_numbers(schema, array)) {
+    values_numbers(line_ascii(l), schema, array, index, 1, true);
+    line_ascii_end(l);
   } else {
     values_one(&l->scratch, schema, array, index);
     line_unquote(l);
@@ -178,8 +207,8 @@ static void brief_colours(line *l, const rk_component_cell *c)
 
 static void brief_timestamp(line *l, const rk_component_cell *c)
 {
-  out_time(&l->scratch, ((const int64_t *)c->values->buffers[1])[c->values->offset + c->start]);
-  line_scratch(l);
+  out_time(line_ascii(l), ((const int64_t *)c->values->buffers[1])[c->values->offset + c->start]);
+  line_ascii_end(l);
 }
 
 static bool has_type(const rk_component_cell *c, const char *component_type, const char *format)

@@ -41,13 +41,14 @@ void line_style(line *l, const char *style)
   l->styled = on;
 }
 
-static void append(line *l, const char *text, size_t size)
+void line_bytes(line *l, const char *text, size_t size)
 {
   size_t plain = terminal_plain_prefix(text, size);
   if (l->limit == 0) {
     out_bytes(&l->text, text, size);
-    bool long_text = size - plain >= 256; /* no column follows a long text */
-    l->column += plain + (long_text ? size - plain : terminal_text_width(text + plain, size - plain));
+    l->column += plain;
+    if (plain < size) /* no column follows a long text */
+      l->column += size - plain >= 256 ? size - plain : terminal_text_width(text + plain, size - plain);
     return;
   }
   if (plain > 0 && !l->full) {
@@ -95,21 +96,16 @@ void line_printable(line *l, const char *text, size_t size)
   if (l->limit > 0 && size > l->limit * 4 + 64) /* the rest cannot be seen; a cut character ends behind the ellipsis */
     size = l->limit * 4 + 64;
   if (line_is_printable(text, size)) {
-    append(l, text, size);
+    line_bytes(l, text, size);
     return;
   }
   out_printable(&l->scratch, text, size);
   line_scratch(l);
 }
 
-void line_text(line *l, const char *text)
-{
-  append(l, text, strlen(text));
-}
-
 void line_scratch(line *l)
 {
-  append(l, l->scratch.data, l->scratch.size);
+  line_bytes(l, l->scratch.data, l->scratch.size);
   l->scratch.size = 0;
 }
 
@@ -135,7 +131,7 @@ void line_pad(line *l, size_t column)
   static const char blanks[] = "                                ";
   while (l->column < column && !l->full) {
     size_t wanted = column - l->column;
-    append(l, blanks, wanted < sizeof blanks - 1 ? wanted : sizeof blanks - 1);
+    line_bytes(l, blanks, wanted < sizeof blanks - 1 ? wanted : sizeof blanks - 1);
   }
 }
 

@@ -121,20 +121,51 @@ static const char pairs[] =
     "49505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
     "9899";
 
-static char *put_uint(char *end, uint64_t value)
+/* Exactly `count` digits, zero-padded, from the low end; eight at a time, whose divisions do not wait for each other.
+ */
+static void put_digits(char *p, uint64_t value, int count)
 {
-  while (value >= 100) {
-    end -= 2;
-    memcpy(end, pairs + value % 100 * 2, 2);
-    value /= 100;
+  for (; count >= 8; value /= 100000000) {
+    uint32_t low = (uint32_t)(value % 100000000), upper = low / 10000, lower = low % 10000;
+    count -= 8;
+    memcpy(p + count, pairs + upper / 100 * 2, 2);
+    memcpy(p + count + 2, pairs + upper % 100 * 2, 2);
+    memcpy(p + count + 4, pairs + lower / 100 * 2, 2);
+    memcpy(p + count + 6, pairs + lower % 100 * 2, 2);
   }
-  if (value < 10) {
-    *--end = (char)('0' + value);
-    return end;
+  uint32_t rest = (uint32_t)(value % 100000000);
+  for (; count >= 2; rest /= 100) {
+    count -= 2;
+    memcpy(p + count, pairs + rest % 100 * 2, 2);
   }
-  end -= 2;
-  memcpy(end, pairs + value * 2, 2);
-  return end;
+  if (count > 0)
+    *p = (char)('0' + rest % 10);
+}
+
+static int count_digits(uint64_t value)
+{
+  static const uint64_t powers_of_ten[] = {0,
+                                           10,
+                                           100,
+                                           1000,
+                                           10000,
+                                           100000,
+                                           1000000,
+                                           10000000,
+                                           100000000,
+                                           1000000000,
+                                           10000000000,
+                                           100000000000,
+                                           1000000000000,
+                                           10000000000000,
+                                           100000000000000,
+                                           1000000000000000,
+                                           10000000000000000,
+                                           100000000000000000,
+                                           1000000000000000000,
+                                           UINT64_C(10000000000000000000)};
+  int guess = (64 - __builtin_clzll(value | 1)) * 1233 >> 12; /* log10 2, one too few where it rounds down */
+  return guess + (value >= powers_of_ten[guess]);
 }
 
 static void out_shortest(out *o, bool negative, decimal d)
@@ -143,8 +174,7 @@ static void out_shortest(out *o, bool negative, decimal d)
     d.digits /= 10;
     d.exponent++;
   }
-  char buffer[24], *end = buffer + sizeof buffer, *first = put_uint(end, d.digits);
-  int count = (int)(end - first), point = count + d.exponent; /* digits before the point */
+  int count = count_digits(d.digits), point = count + d.exponent; /* digits before the point */
   char *p = out_reserve(o, 48);
   if (p == NULL)
     return;
@@ -152,31 +182,31 @@ static void out_shortest(out *o, bool negative, decimal d)
   if (negative)
     *p++ = '-';
   if (point > 21 || point < -5) {
-    *p++ = *first++;
-    if (first < end)
-      *p++ = '.';
-    while (first < end)
-      *p++ = *first++;
+    put_digits(p + 1, d.digits, count);
+    p[0] = p[1];
+    p[1] = '.';
+    p += count == 1 ? 1 : count + 1;
     *p++ = 'e';
     int e = point - 1;
     if (e < 0)
       *p++ = '-';
-    char *digits_end = buffer + sizeof buffer, *digits = put_uint(digits_end, (uint64_t)(e < 0 ? -e : e));
-    memcpy(p, digits, (size_t)(digits_end - digits));
-    p += digits_end - digits;
+    uint64_t size = (uint64_t)(e < 0 ? -e : e);
+    put_digits(p, size, count_digits(size));
+    p += count_digits(size);
   } else if (point <= 0) {
-    *p++ = '0';
-    *p++ = '.';
-    for (int i = point; i < 0; i++)
-      *p++ = '0';
-    memcpy(p, first, (size_t)count);
+    memcpy(p, "0.00000", 7);
+    p += 2 - point;
+    put_digits(p, d.digits, count);
     p += count;
+  } else if (point >= count) {
+    put_digits(p, d.digits, count);
+    memset(p + count, '0', (size_t)(point - count));
+    p += point;
   } else {
-    for (int i = 0; i < point || i < count; i++) {
-      if (i == point)
-        *p++ = '.';
-      *p++ = i < count ? first[i] : '0';
-    }
+    put_digits(p + 1, d.digits, count);
+    memmove(p, p + 1, (size_t)point);
+    p[point] = '.';
+    p += count + 1;
   }
   out_advance(o, (size_t)(p - start));
 }
@@ -229,9 +259,17 @@ void out_uint(out *o, uint64_t value)
   char *p = out_reserve(o, 20);
   if (p == NULL)
     return;
-  char buffer[20], *end = buffer + sizeof buffer, *first = put_uint(end, value);
-  memcpy(p, first, (size_t)(end - first));
-  out_advance(o, (size_t)(end - first));
+  if (value < 1000) { /* most are, and three digits are fewer than a guess that goes wrong */
+    uint32_t three = (uint32_t)value, blanks = (uint32_t)(three < 10) + (three < 100);
+    uint32_t digits = (three / 100 | three / 10 % 10 << 8 | three % 10 << 16 | UINT32_C(0x303030)) >> 8 * blanks;
+    for (int i = 0; i < 4; i++)
+      p[i] = (char)(digits >> 8 * i);
+    out_advance(o, 3 - blanks);
+    return;
+  }
+  int count = count_digits(value);
+  put_digits(p, value, count);
+  out_advance(o, (size_t)count);
 }
 
 void out_int(out *o, int64_t value)
@@ -246,11 +284,7 @@ void out_padded(out *o, uint64_t value, int digits)
   char *p = out_reserve(o, (size_t)digits);
   if (p == NULL)
     return;
-  int i = digits;
-  for (; i >= 2; i -= 2, value /= 100)
-    memcpy(p + i - 2, pairs + value % 100 * 2, 2);
-  if (i > 0)
-    p[0] = (char)('0' + value % 10);
+  put_digits(p, value, digits);
   out_advance(o, (size_t)digits);
 }
 

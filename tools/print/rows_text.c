@@ -195,12 +195,12 @@ static void put_moment(text_printer *t, int which, const rk_row *row, int64_t ns
   } else if (time == TEXT_DELTA) {
     put_seconds(t, which, (int64_t)((uint64_t)ns - (uint64_t)t->last_ns));
   } else if (is_wide(t)) {
-    out_moment(&l->scratch, zone_of(time), ns);
-    line_scratch(l);
+    out_moment(line_ascii(l), zone_of(time), ns);
+    line_ascii_end(l);
   } else {
     when_parts parts = when_split(zone_of(time), ns);
-    out_clock(&l->scratch, parts.second, parts.ns, 6);
-    line_scratch(l);
+    out_clock(line_ascii(l), parts.second, parts.ns, 6);
+    line_ascii_end(l);
   }
   (void)row;
 }
@@ -270,8 +270,8 @@ static void put_time(text_printer *t, const rk_time_cell *cell)
   line_printable(l, cell->timeline, strlen(cell->timeline));
   line_text(l, "=");
   line_style(l, NULL);
-  out_value(&l->scratch, t, cell);
-  line_scratch(l);
+  out_value(line_ascii(l), t, cell);
+  line_ascii_end(l);
 }
 
 /* The timeline's column, new where there is still one; NULL: none. */

@@ -234,20 +234,27 @@ static void print_nested(out *o, const struct ArrowSchema *schema, const struct 
 }
 
 /* Numbers that JSON has no form for are strings. */
-static void print_float(out *o, double value, void (*print)(out *, double))
+static void print_quoted(out *o, double value)
 {
-  if (__builtin_isfinite(value)) {
-    print(o, value);
-    return;
-  }
   out_char(o, '"');
-  print(o, value);
+  out_double(o, value);
   out_char(o, '"');
 }
 
-static void print_single(out *o, double value)
+static void print_double(out *o, double value)
 {
-  out_float(o, (float)value);
+  if (__builtin_isfinite(value))
+    out_double(o, value);
+  else
+    print_quoted(o, value);
+}
+
+static void print_single(out *o, float value)
+{
+  if (__builtin_isfinite(value))
+    out_float(o, value);
+  else
+    print_quoted(o, value);
 }
 
 static void print_half(out *o, uint16_t bits)
@@ -258,32 +265,67 @@ static void print_half(out *o, uint16_t bits)
   out_text(o, finite ? "" : "\"");
 }
 
-static void print_number(out *o, const struct ArrowSchema *schema, const struct ArrowArray *array, int64_t at)
+bool values_are_numbers(const struct ArrowSchema *schema, const struct ArrowArray *array)
 {
-  const void *values = array->buffers[1];
+  return strchr("cCsSiIlLfg", schema->format[0]) != NULL && schema->format[0] != '\0' && schema->dictionary == NULL &&
+         (array->null_count == 0 || array->buffers[0] == NULL);
+}
+
+/* One loop for each type of number: which one it is, is not asked for every element. */
+#define PRINT_RUN(type, print)                                                                                         \
+  do {                                                                                                                 \
+    const type *values = (const type *)array->buffers[1] + array->offset + start;                                      \
+    print(o, values[0]);                                                                                               \
+    for (int64_t i = 1; i < count; i++) {                                                                              \
+      out_char(o, ',');                                                                                                \
+      print(o, values[i]);                                                                                             \
+    }                                                                                                                  \
+  } while (0)
+
+void values_numbers(out *o, const struct ArrowSchema *schema, const struct ArrowArray *array, int64_t start,
+                    int64_t count, bool bare)
+{
+  if (count == 0)
+    return;
   switch (schema->format[0]) {
-  case 'b':
-    out_text(o, ((const uint8_t *)values)[at / 8] >> (at % 8) & 1 ? "true" : "false");
+  case 'c':
+    PRINT_RUN(int8_t, out_int);
     break;
   case 'C':
+    PRINT_RUN(uint8_t, out_uint);
+    break;
+  case 's':
+    PRINT_RUN(int16_t, out_int);
+    break;
   case 'S':
+    PRINT_RUN(uint16_t, out_uint);
+    break;
+  case 'i':
+    PRINT_RUN(int32_t, out_int);
+    break;
   case 'I':
-    out_uint(o, (uint64_t)index_at(schema, array, at));
+    PRINT_RUN(uint32_t, out_uint);
+    break;
+  case 'l':
+    PRINT_RUN(int64_t, out_int);
     break;
   case 'L':
-    out_uint(o, ((const uint64_t *)values)[at]);
-    break;
-  case 'e':
-    print_half(o, ((const uint16_t *)values)[at]);
+    PRINT_RUN(uint64_t, out_uint);
     break;
   case 'f':
-    print_float(o, (double)((const float *)values)[at], print_single);
+    if (bare)
+      PRINT_RUN(float, out_float);
+    else
+      PRINT_RUN(float, print_single);
     break;
   case 'g':
-    print_float(o, ((const double *)values)[at], out_double);
+    if (bare)
+      PRINT_RUN(double, out_double);
+    else
+      PRINT_RUN(double, print_double);
     break;
   default:
-    out_int(o, index_at(schema, array, at));
+    break;
   }
 }
 
@@ -301,7 +343,6 @@ void values_one(out *o, const struct ArrowSchema *schema, const struct ArrowArra
   const char *bytes;
   size_t size;
   switch (schema->format[0]) {
-  case 'b':
   case 'c':
   case 'C':
   case 's':
@@ -310,10 +351,15 @@ void values_one(out *o, const struct ArrowSchema *schema, const struct ArrowArra
   case 'I':
   case 'l':
   case 'L':
-  case 'e':
   case 'f':
   case 'g':
-    print_number(o, schema, array, at);
+    values_numbers(o, schema, array, index, 1, false);
+    break;
+  case 'b':
+    out_text(o, ((const uint8_t *)array->buffers[1])[at / 8] >> (at % 8) & 1 ? "true" : "false");
+    break;
+  case 'e':
+    print_half(o, ((const uint16_t *)array->buffers[1])[at]);
     break;
   case 't':
     print_temporal(o, schema->format, array, at);
@@ -344,10 +390,14 @@ void values_array(out *o, const struct ArrowSchema *schema, const struct ArrowAr
                   int64_t count)
 {
   out_char(o, '[');
-  for (int64_t i = 0; i < count; i++) {
-    if (i > 0)
-      out_char(o, ',');
-    values_one(o, schema, array, start + i);
+  if (values_are_numbers(schema, array)) {
+    values_numbers(o, schema, array, start, count, false);
+  } else {
+    for (int64_t i = 0; i < count; i++) {
+      if (i > 0)
+        out_char(o, ',');
+      values_one(o, schema, array, start + i);
+    }
   }
   out_char(o, ']');
 }

@@ -14,6 +14,11 @@
 /* Elements [start, start + count) as one array. */
 void values_array(out *o, const struct ArrowSchema *schema, const struct ArrowArray *array, int64_t start,
                   int64_t count);
+/* Whether elements are integers or floats of 32 or 64 bits, and none is null. */
+bool values_are_numbers(const struct ArrowSchema *schema, const struct ArrowArray *array);
+/* Elements [start, start + count) of such, with commas between. `bare`: not finite ones without quotes. */
+void values_numbers(out *o, const struct ArrowSchema *schema, const struct ArrowArray *array, int64_t start,
+                    int64_t count, bool bare);
 /* One element. */
 void values_one(out *o, const struct ArrowSchema *schema, const struct ArrowArray *array, int64_t index);
 
