@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 
-from telling import options_of, tell
+from telling import options_of, peer_of, run_program, tell
 
 BURSTS, BURST, DATA = 20, 1000, 1 << 20
 
@@ -89,11 +89,6 @@ def mcap_log(path, rows):
         measure(rows, log, lambda: None, lambda: (writer.finish(), file.flush()))
 
 
-def run(words, **more):
-    told = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, **more).stdout
-    return json.loads(told.splitlines()[-1])
-
-
 class Lttng:
     """A session daemon of our own, with one session per run."""
 
@@ -119,7 +114,7 @@ class Lttng:
         self.control("enable-channel", "-u", "--blocking-timeout=inf", "--subbuf-size=1M", "--num-subbuf=8", "rows")
         self.control("enable-event", "-u", "-c", "rows", "bench:row")
         self.control("start")
-        told = run([self.program, "unused", str(rows), str(threads)], env=self.environment)
+        told = run_program([self.program, "unused", str(rows), str(threads)], env=self.environment)
         begin = time.monotonic()
         self.control("stop")  # waits until the consumer has written all
         told["seconds"] += time.monotonic() - begin
@@ -133,60 +128,41 @@ class Lttng:
         shutil.rmtree(self.home)
 
 
-def native(program, *words):
-    def peer(rows, threads, path="peer.out"):
-        told = run([program, *words, path, str(rows), str(threads)])
-        os.unlink(path)
-        return told
-
-    return peer
-
-
-def ours(program, path, *words):
+def program(words, path, *more):
+    """Of a thread count and rows, what the peer tells; its file is removed."""
     def peer(rows, threads):
-        told = run([program, path, str(rows), str(threads), *words])
+        told = run_program([*words, path, str(rows), str(threads), *more])
         os.unlink(path)
-        return told
-
-    return peer
-
-
-def python(name):
-    def peer(rows, threads):
-        told = run([sys.executable, SELF, "--peer", name, "peer.out", str(rows)])
-        os.unlink("peer.out")
         return told
 
     return peer
 
 
 def main():
-    options = options_of(__doc__.split("\n", 1)[0], "--peers")
-    tools = os.path.abspath(options.bin)
+    options = options_of(__doc__)
     peers = []  # name, run, rows at scale 1, threads, and how many times we are asked to be ahead with a call, and with rows a second
     lttng = None
-    built = os.path.abspath(options.peers) if options.peers else None
     with tempfile.TemporaryDirectory(dir=options.directory) as directory:
         os.chdir(directory)
-        if built and os.path.exists(f"{built}/peer-rust"):
-            rust = f"{built}/peer-rust"
-            peers.append(("rerun, Rust: log", native(rust, "rerun"), 200_000, (1, 10), 20, 5, "LZ4"))
-            peers.append(("mcap crate", native(rust, "mcap"), 1_000_000, (1, 10), 1, 1, "none"))
-            peers.append(("mcap crate, LZ4", native(rust, "mcap-lz4"), 1_000_000, (1, 10), 1, 1, "LZ4"))
-            peers.append(("mcap crate, zstd", native(rust, "mcap-zstd"), 1_000_000, (1, 10), 1, 1, "zstd"))
-        if built and os.path.exists(f"{built}/peer-spdlog"):
-            peers.append(("spdlog, asynchronous", native(f"{built}/peer-spdlog"), 1_000_000, (1, 10), 1, 1, "none"))
-        if built and os.path.exists(f"{built}/peer-lttng"):
+        if rust := peer_of(options, "peer-rust"):
+            peers.append(("Rerun SDK, Rust", program([rust, "rerun"], "peer.rrd"), 200_000, (1, 10), 20, 5, "LZ4"))
+            peers.append(("MCAP, Rust", program([rust, "mcap"], "peer.mcap"), 1_000_000, (1, 10), 1, 1, "none"))
+            peers.append(("MCAP, Rust, LZ4", program([rust, "mcap-lz4"], "peer.mcap"), 1_000_000, (1, 10), 1, 1, "LZ4"))
+            peers.append(("MCAP, Rust, zstd", program([rust, "mcap-zstd"], "peer.mcap"), 1_000_000, (1, 10), 1, 1, "zstd"))
+        if spdlog := peer_of(options, "peer-spdlog"):
+            peers.append(("spdlog, asynchronous", program([spdlog], "peer.txt"), 1_000_000, (1, 10), 1, 1, "none"))
+        if events := peer_of(options, "peer-lttng"):
             try:
-                lttng = Lttng(f"{built}/peer-lttng")
+                lttng = Lttng(events)
                 peers.append(("LTTng-UST", lttng.run, 1_000_000, (1, 10), 1, 1, "none"))
             except OSError as error:
                 print(f"bench_write_peers: without LTTng: {error}", file=sys.stderr)
-        peers.append(("rerun, Python: log", python("rerun"), 20_000, (1,), 20, 5, "LZ4"))
-        peers.append(("rerun, Python: send_columns, all rows at once", python("columns"), 1_000_000, (1,), None, None, "LZ4"))
-        peers.append(("mcap, Python, LZ4", python("mcap"), 100_000, (1,), 1, 1, "LZ4"))
-        program = f"{tools}/peer-rrdkit"
-        own = {"none": ours(program, "own.rrd", "none"), "LZ4": ours(program, "own.rrd"), "zstd": ours(program, "own.rrd.zst")}
+        python = [sys.executable, SELF, "--peer"]
+        peers.append(("Rerun SDK, Python", program([*python, "rerun"], "peer.rrd"), 20_000, (1,), 20, 5, "LZ4"))
+        peers.append(("Rerun SDK, Python, send_columns", program([*python, "columns"], "peer.rrd"), 1_000_000, (1,), None, None, "LZ4"))
+        peers.append(("MCAP, Python, LZ4", program([*python, "mcap"], "peer.mcap"), 100_000, (1,), 1, 1, "LZ4"))
+        rrdkit = [f"{options.bin}/peer-rrdkit"]
+        own = {"none": program(rrdkit, "own.rrd", "none"), "LZ4": program(rrdkit, "own.rrd"), "zstd": program(rrdkit, "own.rrd.zst")}
         try:
             for name, peer, rows, counts, call_asked, rate_asked, codec in peers:
                 for threads in counts:

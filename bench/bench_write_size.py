@@ -62,8 +62,7 @@ def mcap_file(path, kind, rows, data, compression):
 
 
 def main():
-    options = options_of(__doc__.split("\n", 1)[0])
-    tools = os.path.abspath(options.bin)
+    options = options_of(__doc__)
     data = rows_data()
     with tempfile.TemporaryDirectory(dir=options.directory) as directory:
         os.chdir(directory)
@@ -71,7 +70,7 @@ def main():
             rows = count * (10 if options.full else 1)
             sizes = {}
             for name in ("own.rrd", "own.rrd.zst"):
-                subprocess.run([f"{tools}/bench-kinds", name, kind, str(rows)], check=True)
+                subprocess.run([f"{options.bin}/bench-kinds", name, kind, str(rows)], check=True)
                 sizes[name] = os.path.getsize(name) / rows
                 os.unlink(name)  # it would be joined
             rerun_file("rerun.rrd", kind, rows, data)

@@ -1,22 +1,36 @@
-"""The lines that bench_*.py print: a figure beside another, one pair per run, as bench_tell of bench.c prints them."""
+"""What all bench_*.py share: options, programs that tell of themselves in a line of JSON, and the lines of figures beside others, one
+pair per run, as bench_tell of bench.c prints them."""
 import argparse
 import json
+import os
 import statistics
+import subprocess
 
 
-def options_of(about, *more):
-    parser = argparse.ArgumentParser(description=about)
+def options_of(about):
+    parser = argparse.ArgumentParser(description=about.split("\n", 1)[0])
     parser.add_argument("--full", action="store_true")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--runs", type=int)
     parser.add_argument("--directory", default=".")
-    for option in more:
-        parser.add_argument(option)
-    parser.add_argument("bin")
+    parser.add_argument("--peers", metavar="DIR", type=os.path.abspath, help="where bench/peers/build put what could be built")
+    parser.add_argument("bin", type=os.path.abspath)
     options = parser.parse_args()
     options.runs = options.runs or (5 if options.full else 3)
     options.met = True
     return options
+
+
+def peer_of(options, name):
+    """The path of a program of bench/peers; None: it was not built, or is not wanted."""
+    path = os.path.join(options.peers or "", name)
+    return path if options.peers and os.path.exists(path) else None
+
+
+def run_program(words, **more):
+    """What it tells in the last line."""
+    told = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, **more).stdout
+    return json.loads(told.splitlines()[-1])
 
 
 def tell(options, bench, what, unit, figure, floor_name, floor, at_least=None, at_most=None):

@@ -1,18 +1,20 @@
-/* rrdkit itself, as a peer. PEER FILE ROWS THREADS [none]; a file that ends in .zst is one of zstd. */
-#include <pthread.h>
+/* rrdkit itself, as a peer. One word more: "none", not to compress; a file that ends in .zst is one of zstd. */
 #include <string.h>
-#include <unistd.h>
 
-#include "rows.h"
+#include "harness.h"
 #include "rrdkit/rrdkit.h"
 
 static rk_recording *recording;
-static pthread_barrier_t start;
-static uint8_t data[ROWS_DATA + ROW_SIZE];
-static uint64_t rows; /* of each thread */
-static double call_ns;
 
-static void log_rows(uint64_t count)
+static bool open_recording(const char *path, char **more)
+{
+  const bool plain = *more && strcmp(*more, "none") == 0;
+  const rk_recording_options options = {.application_id = "bench",
+                                        .compression = plain ? RK_COMPRESSION_NONE : RK_COMPRESSION_DEFAULT};
+  return rk_recording_open(path, &options, &recording, NULL) == RK_OK;
+}
+
+static void log_rows(const uint8_t *data, uint64_t count)
 {
   const rk_entity *entity = rk_entity_at(recording, "bench/e0");
   size_t at = 0;
@@ -25,49 +27,19 @@ static void log_rows(uint64_t count)
   }
 }
 
-static void *run(void *number)
+static void rest(void)
 {
-  double burst[BURSTS];
-  for (int i = 0; i < BURSTS; i++) {
-    rk_recording_flush(recording);
-    const double begin = rows_clock(CLOCK_MONOTONIC);
-    log_rows(BURST);
-    burst[i] = rows_clock(CLOCK_MONOTONIC) - begin;
-  }
-  if (number == NULL) {
-    call_ns = rows_call(burst);
-  }
-  pthread_barrier_wait(&start);
-  log_rows(rows);
-  return NULL;
+  rk_recording_flush(recording);
+}
+
+static bool close_recording(void)
+{
+  return rk_recording_close(recording) == RK_OK;
 }
 
 int main(int argc, char **argv)
 {
-  pthread_t threads[256];
-  const unsigned count = argc < 4 ? 0 : (unsigned)atoi(argv[3]);
-  const rk_recording_options options = {
-      .application_id = "bench",
-      .compression = argc > 4 && strcmp(argv[4], "none") == 0 ? RK_COMPRESSION_NONE : RK_COMPRESSION_DEFAULT};
-  if (count == 0 || count > 256 || rk_recording_open(argv[1], &options, &recording, NULL) != RK_OK) {
-    return 2;
-  }
-  rows = strtoull(argv[2], NULL, 10) / count;
+  static _Alignas(double) uint8_t data[ROWS_DATA + ROW_SIZE];
   rows_fill(data, sizeof data);
-  pthread_barrier_init(&start, NULL, count + 1);
-  for (unsigned i = 0; i < count; i++) {
-    pthread_create(&threads[i], NULL, run, i == 0 ? NULL : &threads[i]);
-  }
-  pthread_barrier_wait(&start);
-  const double begin = rows_clock(CLOCK_MONOTONIC), cpu = rows_clock(CLOCK_PROCESS_CPUTIME_ID);
-  for (unsigned i = 0; i < count; i++) {
-    pthread_join(threads[i], NULL);
-  }
-  if (rk_recording_close(recording) != RK_OK) {
-    return 1;
-  }
-  rows_tell(call_ns, (double)rows * count, rows_clock(CLOCK_MONOTONIC) - begin,
-            rows_clock(CLOCK_PROCESS_CPUTIME_ID) - cpu);
-  rk_recording_free(recording);
-  return 0;
+  return harness_main(argc, argv, &(harness_peer){open_recording, log_rows, rest, close_recording}, data);
 }

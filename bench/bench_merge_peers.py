@@ -1,17 +1,16 @@
 #!/usr/bin/env python3
-"""Peers merging the same messages: `rerun rrd merge` (rerun-sdk), the mcap crate (bench/mcap_merge) and the mcap package
+"""Peers merging the same messages: `rerun rrd merge` (rerun-sdk), the mcap crate (bench/peers/rust) and the mcap package
 of Python. Time and peak memory.
 
-usage: bench_peers.py [--full] [--json] [--runs=N] [--directory=DIR] [--mcap-merge=PROGRAM] BIN
+usage: bench_merge_peers.py [--full] [--json] [--runs=N] [--directory=DIR] [--peers=DIR] BIN
 Python needs rerun-sdk, mcap and lz4."""
-import argparse
 import heapq
-import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
+
+from telling import options_of, peer_of, tell
 
 FILES, ROW = 4, 100
 
@@ -57,36 +56,15 @@ def run(tools, words, out=os.devnull):
     return float(seconds), int(peak)
 
 
-def tell(options, what, unit, figure, floor_name, floor):
-    """`figure` and `floor`: one per run."""
-    ratios = [a / b for a, b in zip(figure, floor)]
-    values = dict(bench="peers", what=what, unit=unit, figure=statistics.median(figure), floor_name=floor_name,
-                  floor=statistics.median(floor), ratio=statistics.median(ratios), ratio_min=min(ratios), ratio_max=max(ratios),
-                  runs=len(ratios), full=options.full, demand="", met=None)
-    if options.json:
-        print(json.dumps(values), flush=True)
-    else:
-        print(f"{what:52} {values['figure']:10.4g} {unit:6} | {floor_name} {values['floor']:.4g} | ratio {values['ratio']:.3g} "
-              f"({values['ratio_min']:.3g} to {values['ratio_max']:.3g}, {len(ratios)} runs)", flush=True)
-
-
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--full", action="store_true")
-    parser.add_argument("--json", action="store_true")
-    parser.add_argument("--runs", type=int)
-    parser.add_argument("--directory", default=".")
-    parser.add_argument("--mcap-merge", type=os.path.abspath)
-    parser.add_argument("bin")
-    options = parser.parse_args()
-    runs = options.runs or (5 if options.full else 3)
+    options = options_of(__doc__)
     rows = 1_000_000 if options.full else 100_000  # of each file
-    tools = os.path.abspath(options.bin)
+    tools = options.bin
     rerun = os.path.join(os.path.dirname(sys.executable), "rerun")
     peers = [("rerun rrd merge", lambda: run(tools, [rerun, "rrd", "merge", *rrds], "out.rrd"))]
-    if options.mcap_merge:
-        peers.append(("mcap crate", lambda: run(tools, [options.mcap_merge, "out.mcap", *mcap_names])))
-    peers.append(("mcap, Python", lambda: run(tools, [sys.executable, SELF, "--merge-mcap", *mcap_names])))
+    if mcap_crate := peer_of(options, "mcap_merge"):
+        peers.append(("MCAP, Rust", lambda: run(tools, [mcap_crate, "out.mcap", *mcap_names])))
+    peers.append(("MCAP, Python", lambda: run(tools, [sys.executable, SELF, "--merge-mcap", *mcap_names])))
     rrds = [f"{i}.rrd" for i in range(FILES)]
     mcap_names = [f"{i}.mcap" for i in range(FILES)]
     ours, theirs = [], [[] for _ in peers]
@@ -96,15 +74,15 @@ def main():
             subprocess.run([f"{tools}/log_scale", rrds[i], f"from={i}", f"chunks={rows // 1000}", "rows=1000", "entities=4",
                             "overlap=4", f"bytes={ROW}", f"step={FILES}"], check=True)
             mcap_write(mcap_names[i], i, rows)
-        for _ in range(runs):
+        for _ in range(options.runs):
             ours.append(run(tools, [f"{tools}/rrd-merge", "-q", "--force", "-o", "-", *rrds], "out.rrd"))
             for series, (_, merge) in zip(theirs, peers):
                 series.append(merge())
         os.chdir("/")
     size = FILES * rows * ROW / 1e6
     for series, (name, _) in zip(theirs, peers):
-        tell(options, "rrd-merge, rows of 100 bytes", "MB/s", [size / r[0] for r in ours], name, [size / r[0] for r in series])
-        tell(options, "rrd-merge, rows of 100 bytes: memory", "MiB", [r[1] / (1 << 20) for r in ours], name, [r[1] / (1 << 20) for r in series])
+        tell(options, "merge_peers", "rrd-merge, rows of 100 bytes", "MB/s", [size / r[0] for r in ours], name, [size / r[0] for r in series])
+        tell(options, "merge_peers", "rrd-merge, rows of 100 bytes: memory", "MiB", [r[1] / (1 << 20) for r in ours], name, [r[1] / (1 << 20) for r in series])
 
 
 SELF = os.path.abspath(__file__)

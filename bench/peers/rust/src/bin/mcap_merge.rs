@@ -1,10 +1,10 @@
-//! Merges MCAP files in the order of log_time with the mcap crate, LZ4 out: usage mcap-merge OUT IN...
+//! Merges MCAP files in the order of log_time with the mcap crate, LZ4 out: usage mcap_merge OUT IN...
 use std::collections::{BinaryHeap, HashMap};
 use std::{cmp::Reverse, env, error::Error, fs::File, io::BufWriter, iter::Peekable};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut names = env::args().skip(1);
-    let out = BufWriter::new(File::create(names.next().ok_or("usage: mcap-merge OUT IN...")?)?);
+    let out = BufWriter::new(File::create(names.next().ok_or("usage: mcap_merge OUT IN...")?)?);
     let mut writer = mcap::WriteOptions::new().compression(Some(mcap::Compression::Lz4)).create(out)?;
     let maps = names
         .map(|name| unsafe { memmap2::Mmap::map(&File::open(name)?) })
