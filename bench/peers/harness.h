@@ -54,7 +54,7 @@ static double harness_median(double *values, unsigned count)
   return values[count / 2];
 }
 
-static void *harness_log(void *context)
+static inline void *harness_log(void *context)
 {
   harness_thread *thread = (harness_thread *)context;
   harness_run *run = thread->run;
