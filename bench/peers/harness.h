@@ -35,20 +35,20 @@ typedef struct harness_thread {
   double call_ns;
 } harness_thread;
 
-static double harness_clock(clockid_t clock)
+static inline double harness_clock(clockid_t clock)
 {
   struct timespec t;
   clock_gettime(clock, &t);
   return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static int harness_compare(const void *a, const void *b)
+static inline int harness_compare(const void *a, const void *b)
 {
   const double x = *(const double *)a, y = *(const double *)b;
   return (x > y) - (x < y);
 }
 
-static double harness_median(double *values, unsigned count)
+static inline double harness_median(double *values, unsigned count)
 {
   qsort(values, count, sizeof *values, harness_compare);
   return values[count / 2];
@@ -72,7 +72,7 @@ static inline void *harness_log(void *context)
 }
 
 /* `data`: ROWS_DATA + ROW_SIZE bytes. */
-static int harness_main(int argc, char **argv, const harness_peer *peer, const uint8_t *data)
+static inline int harness_main(int argc, char **argv, const harness_peer *peer, const uint8_t *data)
 {
   static harness_run run;
   static harness_thread threads[THREADS_MAX];
