@@ -207,21 +207,6 @@ static rk_status extend_packed(rk_builder *b, size_t count, uint8_t **room)
   return status;
 }
 
-rk_status rk_builder_append_packed(rk_builder *builder, const void *values, size_t count)
-{
-  const size_t each = rk_field_packed_size(builder->field);
-  if (each == 0) {
-    return RK_ERR_MISUSE;
-  }
-  const int64_t length = builder->length;
-  uint8_t *room;
-  const rk_status status = extend_packed(builder, count, &room);
-  if (status == RK_OK && count > 0) {
-    memcpy(room, values, count * each);
-  }
-  return rk_builder_settle(builder, length, status);
-}
-
 static inline __attribute__((always_inline)) void copy_each(uint8_t *to, const uint8_t *from, size_t stride,
                                                             size_t size, size_t rows)
 {

@@ -18,8 +18,6 @@ void rk_builder_reset(rk_builder *builder); /* empty again, memory kept */
 rk_status rk_builder_append(rk_builder *builder, const struct ArrowArray *array, int64_t start, int64_t count);
 /* `count` null elements (for a type without validity, unions: the first child's null or default). */
 rk_status rk_builder_append_nulls(rk_builder *builder, int64_t count);
-/* Only for types with rk_field_packed_size > 0: `count` packed values. */
-rk_status rk_builder_append_packed(rk_builder *builder, const void *values, size_t count);
 /* Only for utf8 and binary types: one element. Bytes as given; UTF-8 validity is the caller's. */
 rk_status rk_builder_append_bytes(rk_builder *builder, const void *bytes, size_t size);
 

@@ -55,10 +55,10 @@ static inline bool make_row(rk_builder *lists, const made_component *component, 
   rk_status status = RK_OK;
   if (strcmp(component->type, "g") == 0) {
     const double values[2] = {row, row + 0.5};
-    status = rk_builder_append_packed(items, values, 2);
+    return rk_builder_append_lists(lists, values, 0, 2, 1) == RK_OK;
   } else if (strcmp(component->type, "+w:2(!:f)") == 0) {
     const float pair[2] = {(float)row, -1};
-    status = rk_builder_append_packed(items, pair, 1);
+    return rk_builder_append_lists(lists, pair, 0, 1, 1) == RK_OK;
   } else if (strcmp(component->type, "u") == 0) {
     char text[64];
     const int size = snprintf(text, sizeof text, "row %u of %s", row, component->name);

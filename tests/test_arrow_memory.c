@@ -97,7 +97,7 @@ static void test_typed_appends(void **state)
 {
   (void)state;
   rk_arena arena = {0};
-  const rk_field *field = arrow_field(&arena, "+l(:+s(name:u,point:+w:2(!:f)))");
+  const rk_field *field = arrow_field(&arena, "+l(:+s(name:u,point:+l(:f)))");
   const float values[2] = {1, 2};
   char text[400];
   memset(text, 'x', sizeof text);
@@ -111,7 +111,7 @@ static void test_typed_appends(void **state)
     for (int i = 0; i < 100 && status == RK_OK; i++) {
       rk_builder *row = rk_builder_child(list, 0);
       status = rk_builder_append_bytes(rk_builder_child(row, 0), text, sizeof text);
-      status = status == RK_OK ? rk_builder_append_packed(rk_builder_child(row, 1), values, 1) : status;
+      status = status == RK_OK ? rk_builder_append_lists(rk_builder_child(row, 1), values, 0, 2, 1) : status;
       status = status == RK_OK ? rk_builder_close_structs(row, 1) : status;
       appended += status == RK_OK;
       status = status == RK_OK ? rk_builder_close_list(list) : status;
