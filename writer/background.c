@@ -29,6 +29,14 @@ void rk_background_note(rk_recording *recording, const rk_error *error)
   }
 }
 
+void rk_background_adopt(rk_recording *recording)
+{
+  rk_error error = {0};
+  if (rk_adopt_orphans(recording, &error) != RK_OK) {
+    rk_background_note(recording, &error);
+  }
+}
+
 /* Drains the ring if it is a quarter full or its oldest row is half the flush age old. Returns after how long to look
  * again: soon while it fills quickly. */
 static int64_t tend(rk_recording *recording, rk_ring *ring)
@@ -102,10 +110,7 @@ static void *run(void *argument)
     rk_watch(recording);
     const int64_t now = rk_clock(CLOCK_MONOTONIC);
     if (now - adopted >= WATCH_NS) {
-      rk_error error = {0};
-      if (rk_adopt_orphans(recording, &error) != RK_OK) {
-        rk_background_note(recording, &error);
-      }
+      rk_background_adopt(recording);
       adopted = now;
     }
     pthread_mutex_lock(&recording->background_mutex);

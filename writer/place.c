@@ -52,7 +52,21 @@ static size_t directory_length(const char *path)
   return slash == NULL ? 0 : (size_t)(slash - path) + 1;
 }
 
-rk_status rk_place_choose(rk_recording *recording, const rk_recording_options *options, rk_error *error)
+static char *absolute(const char *path)
+{
+  if (path[0] == '/') {
+    return strdup(path);
+  }
+  char *directory = getcwd(NULL, 0), *whole = NULL;
+  if (directory == NULL || asprintf(&whole, "%s/%s", directory, path) < 0) {
+    whole = NULL;
+  }
+  free(directory);
+  return whole;
+}
+
+/* On a network file system and with the policy for it: gives the recording a path of this process's own. */
+static rk_status choose_own(rk_recording *recording, const rk_recording_options *options, rk_error *error)
 {
   if (recording->network != RK_NETWORK_FILE_PER_PROCESS) {
     return RK_OK;
@@ -100,14 +114,29 @@ rk_status rk_place_choose(rk_recording *recording, const rk_recording_options *o
   }
   free(recording->path);
   recording->path = own;
-  if (recording->spool_is_ours) {
-    free(recording->spool_directory);
-    if (asprintf(&recording->spool_directory, "%s.spool", own) < 0) {
+  return RK_OK;
+}
+
+rk_status rk_place_choose(rk_recording *recording, const char *path, const rk_recording_options *options,
+                          rk_error *error)
+{
+  recording->path = realpath(path, NULL);
+  if (recording->path == NULL) {
+    recording->path = absolute(path);
+  }
+  const rk_status status = recording->path == NULL ? RK_ERR_NO_MEMORY : choose_own(recording, options, error);
+  const char *chosen = options->spool_directory != NULL ? options->spool_directory : getenv("RRDKIT_SPOOL_DIR");
+  if (chosen != NULL && chosen[0] != '\0') {
+    recording->spool_directory = absolute(chosen);
+  } else if (recording->path != NULL) {
+    recording->spool_is_ours = true;
+    if (asprintf(&recording->spool_directory, "%s.spool", recording->path) < 0) {
       recording->spool_directory = NULL;
-      return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a path");
     }
   }
-  return RK_OK;
+  return recording->path != NULL && recording->spool_directory != NULL
+             ? status
+             : rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a path");
 }
 
 rk_status rk_place_error(const char *path, int failed, rk_error *error)

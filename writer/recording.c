@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "format/error.h"
@@ -79,40 +78,6 @@ static rk_status take_options(rk_recording *recording, const rk_recording_option
   return RK_OK;
 }
 
-static char *absolute(const char *path)
-{
-  if (path[0] == '/') {
-    return strdup(path);
-  }
-  char *directory = getcwd(NULL, 0), *whole = NULL;
-  if (directory == NULL || asprintf(&whole, "%s/%s", directory, path) < 0) {
-    whole = NULL;
-  }
-  free(directory);
-  return whole;
-}
-
-/* Names that are the same for all who mean the same file: symbolic links are followed where the file is there. */
-static rk_status take_paths(rk_recording *recording, const char *path, const char *spool, rk_error *error)
-{
-  recording->path = realpath(path, NULL);
-  if (recording->path == NULL) {
-    recording->path = absolute(path);
-  }
-  const char *chosen = spool != NULL ? spool : getenv("RRDKIT_SPOOL_DIR");
-  if (chosen != NULL && chosen[0] != '\0') {
-    recording->spool_directory = absolute(chosen);
-  } else if (recording->path != NULL) {
-    recording->spool_is_ours = true;
-    if (asprintf(&recording->spool_directory, "%s.spool", recording->path) < 0) {
-      recording->spool_directory = NULL;
-    }
-  }
-  return recording->path != NULL && recording->spool_directory != NULL
-             ? RK_OK
-             : rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a path");
-}
-
 static void recording_destroy(rk_recording *recording)
 {
   rk_heal_close(recording);
@@ -150,15 +115,6 @@ void rk_recording_release(rk_recording *recording)
   }
 }
 
-/* Rows of others that cannot be brought in now are noted; they wait for the next. */
-static void adopt_orphans(rk_recording *recording)
-{
-  rk_error error = {0};
-  if (rk_adopt_orphans(recording, &error) != RK_OK) {
-    rk_background_note(recording, &error);
-  }
-}
-
 static rk_status open_recording(const char *path, const rk_recording_options *options, rk_recording **out,
                                 rk_error *error)
 {
@@ -188,14 +144,13 @@ static rk_status open_recording(const char *path, const rk_recording_options *op
   pthread_cond_init(&recording->background_wake, NULL);
   bool created = false;
   rk_status status = take_options(recording, options, error);
-  status = status != RK_OK ? status : take_paths(recording, path, options->spool_directory, error);
-  status = status != RK_OK ? status : rk_place_choose(recording, options, error);
+  status = status != RK_OK ? status : rk_place_choose(recording, path, options, error);
   status = status != RK_OK ? status : rk_process_add(recording, options, &created, error);
   if (status != RK_OK) {
     recording_destroy(recording);
     return status;
   }
-  adopt_orphans(recording);
+  rk_background_adopt(recording);
   if (created) {
     status = rk_recording_set_start_time_ns(recording, rk_recording_now(recording));
     if (status == RK_OK && options->name != NULL) {
@@ -316,27 +271,6 @@ RK_API void rk_recording_get_stats(const rk_recording *recording, rk_recording_s
   pthread_mutex_unlock(&mutable->mutex);
 }
 
-/* Waits until no other thread is inside a call that logs; new ones find the recording closed. This thread may be inside
- * one itself, when a signal handler leaves the process by exit: that row is not published. */
-static void wait_for_loggers(rk_recording *recording)
-{
-  const rk_thread *own = rk_thread_current;
-  for (;;) {
-    bool busy = false;
-    pthread_mutex_lock(&recording->mutex);
-    for (size_t i = 0; i < recording->threads.count; i++) {
-      const rk_thread *thread = recording->threads.items[i];
-      busy = busy || (thread != own && __atomic_load_n(&thread->busy, __ATOMIC_ACQUIRE) != 0);
-    }
-    pthread_mutex_unlock(&recording->mutex);
-    if (!busy) {
-      return;
-    }
-    const struct timespec pause = {.tv_nsec = 100000};
-    nanosleep(&pause, NULL);
-  }
-}
-
 /* finish: also leave End, footer and manifest. The first failure is in *error. */
 static rk_status close_recording(rk_recording *recording, bool finish, rk_error *error)
 {
@@ -349,7 +283,7 @@ static rk_status close_recording(rk_recording *recording, bool finish, rk_error 
   pthread_mutex_unlock(&recording->mutex);
   if (!closed) {
     rk_process_barrier();
-    wait_for_loggers(recording);
+    rk_thread_await_others(recording);
     rk_background_stop(recording);
     recording->close_status = rk_recording_drain_all(recording, error);
     rk_heal_walk(recording, RK_CLOSE_WALK_FRAMES);
@@ -357,7 +291,7 @@ static rk_status close_recording(rk_recording *recording, bool finish, rk_error 
         recording->close_status == RK_OK) {
       recording->close_status = RK_ERR_IO;
     }
-    adopt_orphans(recording);
+    rk_background_adopt(recording);
     pthread_mutex_lock(&recording->mutex);
     const size_t ring_count = recording->rings.count;
     pthread_mutex_unlock(&recording->mutex);

@@ -286,3 +286,22 @@ void rk_threads_forget_after_fork(rk_recording *recording)
     recording->threads.items[recording->threads.count++] = own;
   }
 }
+
+void rk_thread_await_others(rk_recording *recording)
+{
+  const rk_thread *own = rk_thread_current;
+  for (;;) {
+    bool busy = false;
+    pthread_mutex_lock(&recording->mutex);
+    for (size_t i = 0; i < recording->threads.count; i++) {
+      const rk_thread *thread = recording->threads.items[i];
+      busy = busy || (thread != own && __atomic_load_n(&thread->busy, __ATOMIC_ACQUIRE) != 0);
+    }
+    pthread_mutex_unlock(&recording->mutex);
+    if (!busy) {
+      return;
+    }
+    const struct timespec pause = {.tv_nsec = 100000};
+    nanosleep(&pause, NULL);
+  }
+}

@@ -282,6 +282,9 @@ rk_thread *rk_thread_enter_slow(rk_recording *recording, rk_status *status);
 /* A new tag and row numbers from 0 for the thread's ring, which is empty. */
 rk_status rk_thread_renew(rk_thread *thread, rk_error *error);
 void rk_threads_forget_after_fork(rk_recording *recording);
+/* Waits until no other thread is inside a call that logs; new ones find the recording closed. This thread may be inside
+ * one itself, when a signal handler leaves the process by exit: that row is not published. */
+void rk_thread_await_others(rk_recording *recording);
 /* The thread's most recent record; NULL at first. */
 extern _Thread_local rk_thread *rk_thread_current __attribute__((tls_model("initial-exec")));
 
@@ -329,8 +332,10 @@ rk_status rk_fdatasync(rk_recording *recording, rk_error *error);
 /* Whether the file system behind `fd` is one on which O_APPEND writes of several hosts are not atomic. A variable, so
  * that tests can put another judge there. */
 extern bool (*rk_is_network)(int fd);
-/* On a network file system and with the policy for it: gives the recording a path of this process's own. */
-rk_status rk_place_choose(rk_recording *recording, const rk_recording_options *options, rk_error *error);
+/* Sets the paths of the file and of the spool: names that are the same for all who mean the same file (symbolic links
+ * are followed where the file is there), or, on a network file system with the policy for it, this process's own. */
+rk_status rk_place_choose(rk_recording *recording, const char *path, const rk_recording_options *options,
+                          rk_error *error);
 /* The error of a failed open or create, said clearly. */
 rk_status rk_place_error(const char *path, int failed, rk_error *error);
 
@@ -344,6 +349,8 @@ void rk_background_start(rk_recording *recording); /* at first ring; idempotent;
 void rk_background_stop(rk_recording *recording);
 /* Notes the first failure that no call could return. */
 void rk_background_note(rk_recording *recording, const rk_error *error);
+/* Rows of others that cannot be brought in now are noted; they wait for the next. */
+void rk_background_adopt(rk_recording *recording);
 
 /* ---- recording.c ---- */
 rk_status rk_recording_drain_all(rk_recording *recording, rk_error *error);
