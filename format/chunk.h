@@ -3,6 +3,7 @@
 #define RK_FORMAT_CHUNK_H
 
 #include "format/field.h"
+#include "format/ipc.h"
 #include "format/tuid.h"
 #include "rrdkit/recording.h"
 
@@ -21,6 +22,16 @@ typedef struct rk_chunk_component {
   const struct ArrowArray *lists; /* List<item>, [row_count]; null row = not logged */
 } rk_chunk_component;
 
+#define RK_CHUNK_HEADS 8
+
+/* Schemas of chunks that were encoded, known again by their columns. Zero-initialise. */
+typedef struct rk_chunk_heads {
+  struct {
+    rk_buffer key;
+    rk_ipc_head head;
+  } of[RK_CHUNK_HEADS];
+} rk_chunk_heads;
+
 typedef struct rk_chunk {
   rk_tuid id;
   const char *entity_path; /* as in the file, e.g. "/world/robot" */
@@ -30,11 +41,13 @@ typedef struct rk_chunk {
   const rk_chunk_timeline *timelines;
   size_t component_count;
   const rk_chunk_component *components;
+  rk_chunk_heads *heads; /* encode: kept from chunk to chunk, where names and types stay where they are; or NULL */
 } rk_chunk;
 
 /* Appends the IPC stream to `out` as Rerun 0.33 writes it (sorbet 0.1.3), timelines and components in the given order
  * (callers sort by name). */
 rk_status rk_chunk_encode(rk_buffer *out, const rk_chunk *chunk);
+void rk_chunk_heads_free(rk_chunk_heads *heads);
 
 /* Decodes an IPC stream into *chunk, all in `arena` and `data`. Older sorbet versions (0.23 and later) are brought to
  * today's names and shapes (chunk_legacy.c); non-list component columns become lists of one, dictionaries plain values.

@@ -1,5 +1,6 @@
 /* Chunks: encoding, as Rerun 0.33 to 0.36 write them. */
 #include <stdio.h>
+#include <xxhash.h>
 
 #include "format/chunk.h"
 #include "format/chunk_keys.h"
@@ -96,6 +97,40 @@ static void component_field(const rk_chunk_component *component, rk_field *field
   }
 }
 
+/* All that a schema says of its columns, by address; `fields` tells which are sorted. */
+static rk_ipc_head *find_head(rk_arena *arena, const rk_chunk *chunk, const rk_field *fields)
+{
+  const size_t size = 1 + 3 * chunk->timeline_count + 4 * chunk->component_count;
+  uintptr_t *key = chunk->heads == NULL ? NULL : rk_arena_array(arena, size, sizeof *key);
+  if (key == NULL) {
+    return NULL;
+  }
+  size_t at = 0;
+  key[at++] = fields->metadata_count;
+  for (size_t i = 0; i < chunk->timeline_count; i++) {
+    const rk_chunk_timeline *timeline = chunk->timelines + i;
+    key[at++] = (uintptr_t)timeline->name;
+    key[at++] = timeline->kind;
+    key[at++] = fields[1 + i].metadata_count;
+  }
+  for (size_t i = 0; i < chunk->component_count; i++) {
+    const rk_chunk_component *component = chunk->components + i;
+    key[at++] = (uintptr_t)component->name;
+    key[at++] = (uintptr_t)component->archetype;
+    key[at++] = (uintptr_t)component->component_type;
+    key[at++] = (uintptr_t)component->item;
+  }
+  const size_t slot = XXH3_64bits(key, size * sizeof *key) % RK_CHUNK_HEADS;
+  rk_buffer *known = &chunk->heads->of[slot].key;
+  rk_ipc_head *head = &chunk->heads->of[slot].head;
+  if (known->size != size * sizeof *key || memcmp(known->data, key, known->size) != 0) {
+    rk_buffer_reset(&head->bytes);
+    rk_buffer_reset(known);
+    rk_buffer_append(known, key, size * sizeof *key);
+  }
+  return known->failed ? NULL : head;
+}
+
 static rk_status encode(rk_buffer *out, const rk_chunk *chunk, rk_arena *arena)
 {
   const size_t count = 1 + chunk->timeline_count + chunk->component_count;
@@ -122,7 +157,15 @@ static rk_status encode(rk_buffer *out, const rk_chunk *chunk, rk_arena *arena)
   add_metadata(&schema, metadata, RK_KEY_ENTITY_PATH, chunk->entity_path);
   add_metadata(&schema, metadata, RK_KEY_CHUNK_ID, id);
   add_metadata(&schema, metadata, RK_KEY_SORBET_VERSION, RK_SORBET_VERSION);
-  return rk_ipc_encode(out, &schema, arrays, chunk->row_count);
+  return rk_ipc_encode(out, &schema, find_head(arena, chunk, fields), arrays, chunk->row_count);
+}
+
+void rk_chunk_heads_free(rk_chunk_heads *heads)
+{
+  for (size_t i = 0; i < RK_CHUNK_HEADS; i++) {
+    rk_buffer_free(&heads->of[i].key);
+    rk_buffer_free(&heads->of[i].head.bytes);
+  }
 }
 
 rk_status rk_chunk_encode(rk_buffer *out, const rk_chunk *chunk)

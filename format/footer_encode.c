@@ -328,7 +328,7 @@ static rk_status encode_data(rk_arena *arena, rk_manifest *manifest, rk_buffer *
     return RK_ERR_NO_MEMORY;
   }
   const rk_field schema = {.type = RK_TYPE_STRUCT, .name = "", .child_count = s.count, .children = s.fields};
-  return rk_ipc_encode(out, &schema, s.columns, (int64_t)s.row_count);
+  return rk_ipc_encode(out, &schema, NULL, s.columns, (int64_t)s.row_count);
 }
 
 static int compare_field_names(const void *a, const void *b)

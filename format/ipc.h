@@ -5,12 +5,20 @@
 #include "format/builder.h"
 #include "format/field.h"
 
+/* What all streams of the same columns begin with: the schema message up to the schema's own metadata. Zero-initialise;
+ * the bytes are the caller's to free. */
+typedef struct rk_ipc_head {
+  rk_buffer bytes;
+  size_t metadata; /* where the reference to the metadata lies */
+} rk_ipc_head;
+
 /* Appends to `out` an encapsulated schema message, one record batch message and EOS. `schema` is a struct field whose
  * children are the columns and whose metadata is the schema's; columns[i] is the array of schema->children[i], each of
  * `row_count` elements (offset 0 or not). Body buffers are 64-byte aligned relative to the start of the stream, which
- * begins at out->size. Dictionaries are not written. RK_ERR_NO_MEMORY, RK_ERR_MISUSE. */
-rk_status rk_ipc_encode(rk_buffer *out, const rk_field *schema, const struct ArrowArray *const *columns,
-                        int64_t row_count);
+ * begins at out->size. Dictionaries are not written. RK_ERR_NO_MEMORY, RK_ERR_MISUSE. `head`, or NULL: made from the
+ * schema's children when empty, else taken as it is, and then their names and metadata are not looked at. */
+rk_status rk_ipc_encode(rk_buffer *out, const rk_field *schema, rk_ipc_head *head,
+                        const struct ArrowArray *const *columns, int64_t row_count);
 /* Schema message and EOS only (for the footer's sorbet_schema). */
 rk_status rk_ipc_encode_schema(rk_buffer *out, const rk_field *schema);
 

@@ -166,6 +166,8 @@ typedef struct message {
   size_t body_size; /* where the body's size is patched in */
 } message;
 
+enum { MESSAGE_PREFIX = 8 }; /* marker and size */
+
 static message start_message(rk_buffer *out, uint8_t header_type)
 {
   message m = {.start = out->size};
@@ -197,7 +199,8 @@ static void finish_metadata(message *m, size_t stream)
   rk_fb_patch(&m->fb, m->start + 4, m->fb.out->size - m->start - 8, 4);
 }
 
-static void append_schema(rk_buffer *out, const rk_field *schema, size_t stream)
+/* Appends the schema message up to the schema's metadata; returns where the reference to that lies. */
+static size_t append_head(rk_buffer *out, const rk_field *schema)
 {
   message m = start_message(out, RK_HEADER_SCHEMA);
   rk_fb_slot slots[RK_SCHEMA_SLOTS] = {
@@ -206,10 +209,27 @@ static void append_schema(rk_buffer *out, const rk_field *schema, size_t stream)
   };
   rk_fb_link(&m.fb, m.header, rk_fb_table(&m.fb, slots, RK_SCHEMA_SLOTS));
   link_fields(&m.fb, slots[RK_SCHEMA_FIELDS].at, schema);
-  if (schema->metadata_count != 0) {
-    link_metadata(&m.fb, slots[RK_SCHEMA_METADATA].at, schema);
+  return slots[RK_SCHEMA_METADATA].at;
+}
+
+static void append_schema(rk_buffer *out, const rk_field *schema, rk_ipc_head *head)
+{
+  message m = {.fb = {.out = out, .base = out->size + MESSAGE_PREFIX}, .start = out->size};
+  size_t metadata;
+  if (head != NULL && head->bytes.size > 0) {
+    metadata = m.start + head->metadata;
+    rk_buffer_append(out, head->bytes.data, head->bytes.size);
+  } else {
+    metadata = append_head(out, schema);
+    if (head != NULL && !out->failed) {
+      head->metadata = metadata - m.start;
+      rk_buffer_append(&head->bytes, out->data + m.start, out->size - m.start);
+    }
   }
-  finish_metadata(&m, stream);
+  if (schema->metadata_count != 0) {
+    link_metadata(&m.fb, metadata, schema);
+  }
+  finish_metadata(&m, m.start);
 }
 
 static void append_end(rk_buffer *out)
@@ -435,11 +455,11 @@ static rk_status append_batch(rk_buffer *out, const rk_field *schema, const stru
   return RK_OK;
 }
 
-rk_status rk_ipc_encode(rk_buffer *out, const rk_field *schema, const struct ArrowArray *const *columns,
-                        int64_t row_count)
+rk_status rk_ipc_encode(rk_buffer *out, const rk_field *schema, rk_ipc_head *head,
+                        const struct ArrowArray *const *columns, int64_t row_count)
 {
   const size_t stream = out->size;
-  append_schema(out, schema, stream);
+  append_schema(out, schema, head);
   const rk_status status = append_batch(out, schema, columns, row_count, stream);
   append_end(out);
   if (status == RK_OK && !out->failed) {
@@ -452,7 +472,7 @@ rk_status rk_ipc_encode(rk_buffer *out, const rk_field *schema, const struct Arr
 rk_status rk_ipc_encode_schema(rk_buffer *out, const rk_field *schema)
 {
   const size_t stream = out->size;
-  append_schema(out, schema, stream);
+  append_schema(out, schema, NULL);
   append_end(out);
   if (out->failed) {
     out->size = stream;

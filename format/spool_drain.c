@@ -39,6 +39,7 @@ void rk_drain_free(rk_drain *drain)
   for (size_t i = 0; i < sizeof buffers / sizeof buffers[0]; i++) {
     rk_buffer_free(buffers[i]);
   }
+  rk_chunk_heads_free(&drain->heads);
   rk_arena_free(&drain->arena);
   for (size_t i = 0; i < RK_BUILDERS_MAX; i++) {
     rk_builder_free(drain->builders[i].builder);
@@ -311,7 +312,8 @@ rk_status rk_drain_encode(rk_drain *drain, const rk_drain_names *names, const rk
                             .timeline_count = list_timelines(drain, names, group, timelines),
                             .timelines = timelines,
                             .component_count = column_count,
-                            .components = components};
+                            .components = components,
+                            .heads = &drain->heads};
     status = rk_chunk_frame_encode(out, &drain->ipc, &target->store, target->compression, &chunk, &seal);
   }
   for (size_t i = 0; i < column_count; i++) {

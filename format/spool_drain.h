@@ -22,7 +22,7 @@ typedef struct rk_drain_component {
   const rk_field *list;                          /* List<item>; the component's identity: the same for the same id */
 } rk_drain_component;
 
-/* What is found must stay where it is as long as the drain uses it. */
+/* What is found must stay where it is as long as the drain lives. */
 typedef struct rk_drain_names {
   void *context;
   const char *(*entity)(void *context, uint32_t id); /* the path in normal form; NULL: unknown */
@@ -98,6 +98,7 @@ typedef struct rk_drain {
   rk_buffer slots;  /* u32[]: hash table over the open groups */
   rk_buffer columns;
   rk_buffer row_ids, times, ipc;
+  rk_chunk_heads heads;
   rk_arena arena;
   rk_cached_builder builders[RK_BUILDERS_MAX];
   size_t builders_size; /* of those */

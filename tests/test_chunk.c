@@ -115,6 +115,47 @@ static void test_round_trip(void **state)
   rk_arena_free(&arena);
 }
 
+/* Chunks of more sets of columns than are kept, one after the other and again: the same bytes as without. */
+static void test_kept_schemas(void **state)
+{
+  (void)state;
+  rk_arena arena = {0};
+  arrow_maker maker = {.arena = &arena, .state = 5};
+  const rk_chunk whole = make_chunk(&maker, arrow_types, ARROW_TYPE_COUNT);
+  rk_chunk_heads heads = {0};
+  rk_buffer plain = {0};
+  rk_buffer kept = {0};
+  int64_t *late = rk_arena_array(&arena, (size_t)whole.row_count, sizeof *late);
+  assert_non_null(late);
+  memcpy(late, whole.timelines[0].values, (size_t)whole.row_count * sizeof *late);
+  late[0] = INT64_MAX; /* the same columns, but not sorted */
+  for (size_t i = 0; i < 400; i++) {
+    rk_chunk chunk = whole;
+    rk_chunk_timeline timelines[8];
+    assert_true(whole.timeline_count <= 8);
+    memcpy(timelines, whole.timelines, whole.timeline_count * sizeof *timelines);
+    chunk.component_count = i * 7 % (whole.component_count + 1);
+    chunk.timeline_count = i / 3 % (whole.timeline_count + 1);
+    timelines[0].values = i % 2 == 0 ? late : whole.timelines[0].values;
+    timelines[0].name = i % 5 == 0 ? "other" : whole.timelines[0].name;
+    chunk.timelines = timelines;
+    chunk.id.inc += i;
+    chunk.entity_path = i % 4 == 0 ? "/a/longer/path/than/the/other" : whole.entity_path;
+    rk_buffer_reset(&plain);
+    rk_buffer_reset(&kept);
+    rk_buffer_append_zero(&kept, i % 3); /* a stream may begin anywhere */
+    assert_int_equal(rk_chunk_encode(&plain, &chunk), RK_OK);
+    chunk.heads = &heads;
+    assert_int_equal(rk_chunk_encode(&kept, &chunk), RK_OK);
+    assert_int_equal(kept.size - i % 3, plain.size);
+    assert_memory_equal(kept.data + i % 3, plain.data, plain.size);
+  }
+  rk_chunk_heads_free(&heads);
+  rk_buffer_free(&kept);
+  rk_buffer_free(&plain);
+  rk_arena_free(&arena);
+}
+
 static void expect_metadata(const rk_field *field, const char *text)
 {
   char found[512] = "";
@@ -233,7 +274,7 @@ static void encode_columns(rk_arena *arena, rk_buffer *out, const char *const *k
     }
     arrays[i] = array;
   }
-  assert_int_equal(rk_ipc_encode(out, &schema, arrays, 4), RK_OK);
+  assert_int_equal(rk_ipc_encode(out, &schema, NULL, arrays, 4), RK_OK);
 }
 
 #define VERSION "sorbet:version", "0.1.3"
@@ -329,7 +370,7 @@ static void test_null_times_are_refused(void **state)
   const struct ArrowArray nulls = {.length = ROWS, .null_count = 1, .n_buffers = 2, .buffers = buffers};
   const struct ArrowArray *changed[] = {columns[0], &nulls, columns[2], columns[3]};
   rk_buffer bad = {0};
-  assert_int_equal(rk_ipc_encode(&bad, schema, changed, ROWS), RK_OK);
+  assert_int_equal(rk_ipc_encode(&bad, schema, NULL, changed, ROWS), RK_OK);
   assert_int_equal(rk_chunk_decode(&arena, bad.data, bad.size, &chunk, NULL), RK_ERR_CORRUPT);
   rk_buffer_free(&bad);
   rk_buffer_free(&out);
@@ -363,7 +404,7 @@ static void test_other_shapes(void **state)
                              .metadata_count = 3};
     const struct ArrowArray *arrays[] = {arrow_make(&maker, fields, ROWS), arrow_make(&maker, fields + 1, ROWS)};
     rk_buffer out = {0};
-    assert_int_equal(rk_ipc_encode(&out, &schema, arrays, ROWS), RK_OK);
+    assert_int_equal(rk_ipc_encode(&out, &schema, NULL, arrays, ROWS), RK_OK);
     rk_chunk chunk;
     assert_int_equal(rk_chunk_decode(&arena, out.data, out.size, &chunk, NULL), RK_OK);
     assert_int_equal(chunk.id.time_ns, 1);
@@ -435,7 +476,7 @@ static void test_depth(void **state)
       arrow_maker maker = {.arena = &arena, .state = 28};
       const struct ArrowArray *arrays[] = {arrow_make(&maker, fields, 2), arrow_make(&maker, fields + 1, 2)};
       rk_buffer out = {0}, again = {0};
-      assert_int_equal(rk_ipc_encode(&out, &schema, arrays, 2), RK_OK);
+      assert_int_equal(rk_ipc_encode(&out, &schema, NULL, arrays, 2), RK_OK);
       rk_chunk chunk;
       const bool ok = depth <= RK_TYPE_DEPTH_MAX + is_list;
       assert_int_equal(rk_chunk_decode(&arena, out.data, out.size, &chunk, NULL), ok ? RK_OK : RK_ERR_LIMIT);
@@ -487,6 +528,7 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_round_trip),
+      cmocka_unit_test(test_kept_schemas),
       cmocka_unit_test(test_schema_as_rerun_wants_it),
       cmocka_unit_test(test_unsorted_row_ids),
       cmocka_unit_test(test_refusals),

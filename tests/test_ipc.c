@@ -102,7 +102,7 @@ static void test_round_trip(void **state)
       const struct ArrowArray **columns = columns_of(&maker, schema, row_counts[k]);
       rk_buffer out = {0};
       rk_buffer_append(&out, "before the stream", 17);
-      assert_int_equal(rk_ipc_encode(&out, schema, columns, row_counts[k]), RK_OK);
+      assert_int_equal(rk_ipc_encode(&out, schema, NULL, columns, row_counts[k]), RK_OK);
       assert_memory_equal(out.data, "before the stream", 17);
       const size_t size = out.size - 17;
       uint8_t *aligned = arrow_need(rk_arena_alloc(&arena, size + 64));
@@ -128,7 +128,7 @@ static void test_zero_copy(void **state)
   const rk_field *schema = schema_of(&arena, types, 3), *found;
   const struct ArrowArray **columns = columns_of(&maker, schema, 40);
   rk_buffer out = {0};
-  assert_int_equal(rk_ipc_encode(&out, schema, columns, 40), RK_OK);
+  assert_int_equal(rk_ipc_encode(&out, schema, NULL, columns, 40), RK_OK);
   uint8_t *data = arrow_need(rk_arena_alloc(&arena, out.size < 4096 ? 4096 : out.size));
   memcpy(data, out.data, out.size);
   const struct ArrowArray *const *made;
@@ -169,15 +169,15 @@ static void test_encode_misuse(void **state)
   rk_field *schema = schema_of(&arena, types, 2);
   const struct ArrowArray **columns = columns_of(&maker, schema, 5);
   rk_buffer out = {0};
-  assert_int_equal(rk_ipc_encode(&out, schema, columns, 4), RK_ERR_MISUSE);
+  assert_int_equal(rk_ipc_encode(&out, schema, NULL, columns, 4), RK_ERR_MISUSE);
   assert_int_equal(out.size, 0);
   schema->children[0].dictionary = schema->children + 1;
-  assert_int_equal(rk_ipc_encode(&out, schema, columns, 5), RK_ERR_MISUSE);
+  assert_int_equal(rk_ipc_encode(&out, schema, NULL, columns, 5), RK_ERR_MISUSE);
   schema->children[0].dictionary = NULL;
   struct ArrowArray childless = *columns[1];
   childless.n_children = 0;
   columns[1] = &childless;
-  assert_int_equal(rk_ipc_encode(&out, schema, columns, 5), RK_ERR_MISUSE);
+  assert_int_equal(rk_ipc_encode(&out, schema, NULL, columns, 5), RK_ERR_MISUSE);
   assert_int_equal(out.size, 0);
   rk_buffer_free(&out);
   rk_arena_free(&arena);
@@ -189,7 +189,7 @@ static void make_stream(rk_arena *arena, rk_buffer *out, const char *const *type
 {
   arrow_maker maker = {.arena = arena, .state = seed};
   const rk_field *schema = schema_of(arena, types, count);
-  assert_int_equal(rk_ipc_encode(out, schema, columns_of(&maker, schema, 9), 9), RK_OK);
+  assert_int_equal(rk_ipc_encode(out, schema, NULL, columns_of(&maker, schema, 9), 9), RK_OK);
 }
 
 static void test_truncated_everywhere(void **state)

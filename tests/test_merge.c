@@ -242,7 +242,7 @@ static void describe_row(rk_buffer *out, const rk_row *row)
     assert_int_equal(rk_builder_append(builder, cell->values, cell->start, cell->count), RK_OK);
     const rk_field schema = {.type = RK_TYPE_STRUCT, .name = "", .child_count = 1, .children = field};
     const struct ArrowArray *view = rk_builder_view(builder);
-    assert_int_equal(rk_ipc_encode(&stream, &schema, &view, cell->count), RK_OK);
+    assert_int_equal(rk_ipc_encode(&stream, &schema, NULL, &view, cell->count), RK_OK);
     size = snprintf(line, sizeof line, " %s[%s,%s] %lld:%016llx", cell->component,
                     cell->archetype == NULL ? "" : cell->archetype,
                     cell->component_type == NULL ? "" : cell->component_type, (long long)cell->count,

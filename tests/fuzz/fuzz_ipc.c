@@ -48,7 +48,7 @@ static void rebuild(rk_arena *arena, const rk_field *field, const struct ArrowAr
   rk_buffer out = {0};
   rk_field named = *plain_field;
   const rk_field schema = {.type = RK_TYPE_STRUCT, .name = "", .child_count = 1, .children = &named};
-  need(rk_ipc_encode(&out, &schema, &view, array->length) == RK_OK);
+  need(rk_ipc_encode(&out, &schema, NULL, &view, array->length) == RK_OK);
   const rk_field *again;
   const struct ArrowArray *const *columns;
   int64_t rows;
