@@ -179,50 +179,52 @@ typedef struct rk_origin {
 typedef struct rk_block rk_block; /* pieces of chunks, read back from a temporary file (spill.h) */
 
 struct rk_open_chunk {
+  /* What is asked for with every row lies together. */
   unsigned references;
-  rk_entry *origin; /* NULL: a piece */
-  rk_arena arena;
-  rk_buffer frame, payload;
-  rk_chunk chunk;
-  uint64_t uncompressed_size;
-  rk_compression compression;
-  const rk_store *store;
-  const char *entity_path;
-  bool stored_static;                 /* without timelines as it is stored, whatever was dropped since */
-  bool id_keyed;                      /* without log_time: order keys come from row ids */
-  int64_t id_shift_ns;                /* on these; none on those of static rows */
-  unsigned rank;                      /* rows of a lower one come first */
-  const int64_t *keys;                /* [row_count]: order key of each row, not clamped */
-  const int64_t *ties;                /* [row_count]: what orders equal keys; NULL: nothing before the row id */
-  const uint32_t *order;              /* [row_count]: rows in their order; NULL: as they are */
-  const struct ArrowSchema **schemas; /* [component_count], exported when asked for */
-  const int64_t *effective_keys;      /* clamped keys and row ids by row; NULL: nothing was clamped */
-  const rk_tuid *effective_ids;
-  uint64_t payload_hash; /* when has_hash */
-  const void *payload_data;
-  size_t payload_size;
-  bool has_hash;
-  bool dense;            /* every row has a component */
-  uint64_t memory;       /* bytes that it takes, or the block that it is a piece of */
-  rk_spares *spares;     /* the reader's; NULL: none */
-  const uint64_t *sizes; /* [row_count + 1]: rk_rows_measure, when asked for; else NULL */
-  /* Of merging (merge_chunk.c): the version of a gathered chunk whose columns take its rows as they are, 0: none; the
-   * batch that it is a source of, and which. */
-  uint64_t fits, batch;
-  uint32_t source;
-  /* The writer that was looked up last. */
-  bool has_writer;
+  unsigned rank;      /* rows of a lower one come first */
+  bool stored_static; /* without timelines as it is stored, whatever was dropped since */
+  bool id_keyed;      /* without log_time: order keys come from row ids */
+  bool dense;         /* every row has a component */
+  bool has_writer;    /* the writer that was looked up last: */
   uint32_t writer_tag;
   const rk_writer_entry *writer;
-  /* The piece of a block that rows go into (spill.c). */
-  uint64_t gathering;
-  void *gathered;
+  rk_block *block;               /* it is a piece of this block; NULL: a whole chunk */
+  rk_entry *origin;              /* NULL: a piece */
+  const int64_t *keys;           /* [row_count]: order key of each row, not clamped */
+  const int64_t *ties;           /* [row_count]: what orders equal keys; NULL: nothing before the row id */
+  const uint32_t *order;         /* [row_count]: rows in their order; NULL: as they are */
+  const int64_t *effective_keys; /* clamped keys and row ids by row; NULL: nothing was clamped */
+  const rk_tuid *effective_ids;
+  const rk_store *store;
+  const char *entity_path;
+  rk_chunk chunk;
+  /* Of merging: the place that its rows go to, or NULL; the version of a gathered chunk whose columns take them as they
+   * are, 0: none; the batch that it is a source of, and which (merge_chunk.c). */
+  void *place;
+  uint64_t fits, batch;
+  uint32_t source;
+  const uint64_t *sizes; /* [row_count + 1]: rk_rows_measure, when asked for; else NULL */
   /* A piece: */
-  rk_block *block;                  /* NULL: none */
   const rk_origin *origins;         /* of the block */
   const uint32_t *origin_index;     /* [row_count] into them */
   const uint32_t *origin_rows;      /* [row_count]: the rows' places in their chunks' arrays */
   const uint32_t *origin_positions; /* [row_count] */
+  /* The piece of a block that rows go into (spill.c). */
+  uint64_t gathering;
+  void *gathered;
+
+  rk_arena arena;
+  rk_buffer frame, payload;
+  uint64_t uncompressed_size;
+  rk_compression compression;
+  int64_t id_shift_ns;                /* on order keys from row ids; none on those of static rows */
+  const struct ArrowSchema **schemas; /* [component_count], exported when asked for */
+  bool has_hash;
+  uint64_t payload_hash; /* when has_hash */
+  const void *payload_data;
+  size_t payload_size;
+  uint64_t memory;   /* bytes that it takes, or the block that it is a piece of */
+  rk_spares *spares; /* the reader's; NULL: none */
 };
 
 static inline rk_entry *rk_entry_at(const rk_reader *reader, size_t i)

@@ -144,8 +144,8 @@ static rk_status take_unit(rk_merge *m, const rk_unit *unit, rk_error *error)
     return status;
   }
   status = come_to(m, unit->row.store, unit->row.key_ns, error);
-  rk_merge_place *place = NULL;
-  if (status == RK_OK && rk_merge_find_place(m, &unit->row, &place) != RK_OK) {
+  rk_merge_place *place = unit->row.open->place;
+  if (status == RK_OK && place == NULL && (place = rk_merge_find_place(m, &unit->row)) == NULL) {
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "out of memory while merging");
   }
   return status == RK_OK ? rk_merge_add_row(m, place, &unit->row, error) : status;

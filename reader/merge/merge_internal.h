@@ -212,14 +212,6 @@ typedef struct rk_merge_floor {
   uint64_t serial;
 } rk_merge_floor;
 
-/* The place that rows of an open chunk went to last. */
-typedef struct rk_merge_hint {
-  const rk_open_chunk *open;
-  const rk_entry *origin;
-  rk_merge_place *place;
-} rk_merge_hint;
-enum { RK_MERGE_HINTS = 1024 };
-
 struct rk_merge {
   rk_reader *reader;
   rk_merge_options options;
@@ -236,7 +228,6 @@ struct rk_merge {
   rk_merge_place **places;
   size_t place_capacity;
   rk_buffer place_key;
-  rk_merge_hint hints[RK_MERGE_HINTS];
   rk_numbering entity_numbers; /* by store and entity hash */
   rk_merge_entity **entities;
   size_t entity_capacity;
@@ -266,8 +257,8 @@ bool rk_merge_is_large(const rk_merge_options *options, const rk_entry *entry);
 
 /* ---- merge_place.c ---- */
 
-/* The place of a row; makes it. */
-rk_status rk_merge_find_place(rk_merge *merge, const rk_row_ref *ref, rk_merge_place **place);
+/* The place of a row; makes it. NULL: memory is short. */
+rk_merge_place *rk_merge_find_place(rk_merge *merge, const rk_row_ref *ref);
 rk_status rk_merge_add_row(rk_merge *merge, rk_merge_place *place, const rk_row_ref *ref, rk_error *error);
 /* The chunk whose rows have all come passes, or not. Before anything else is done with a new unit. */
 rk_status rk_merge_settle(rk_merge *merge, rk_error *error);

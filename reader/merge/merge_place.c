@@ -63,13 +63,8 @@ static rk_merge_place *new_place(rk_merge *m, const rk_row_ref *ref)
 }
 
 /* Interned texts stand for themselves. */
-rk_status rk_merge_find_place(rk_merge *m, const rk_row_ref *ref, rk_merge_place **place)
+rk_merge_place *rk_merge_find_place(rk_merge *m, const rk_row_ref *ref)
 {
-  rk_merge_hint *hint = &m->hints[((uintptr_t)ref->open >> 6) % RK_MERGE_HINTS];
-  if (hint->open == ref->open && hint->origin == ref->origin) {
-    *place = hint->place;
-    return RK_OK;
-  }
   const rk_chunk *from = rk_open_chunk_data(ref->open);
   rk_buffer_reset(&m->place_key);
   rk_buffer_append(&m->place_key, &ref->store, sizeof ref->store);
@@ -83,22 +78,15 @@ rk_status rk_merge_find_place(rk_merge *m, const rk_row_ref *ref, rk_merge_place
   size_t number;
   bool added;
   if (m->place_key.failed ||
-      !rk_array_grow((void **)&m->places, &m->place_capacity, m->place_numbers.count + 1, sizeof(rk_merge_place *))) {
-    return RK_ERR_NO_MEMORY;
-  }
-  const rk_status status = rk_numbering_put(&m->place_numbers, m->place_key.data, m->place_key.size, &number, &added);
-  if (status != RK_OK) {
-    return status;
+      !rk_array_grow((void **)&m->places, &m->place_capacity, m->place_numbers.count + 1, sizeof(rk_merge_place *)) ||
+      rk_numbering_put(&m->place_numbers, m->place_key.data, m->place_key.size, &number, &added) != RK_OK) {
+    return NULL;
   }
   if (added) {
     m->places[number] = new_place(m, ref);
   }
-  if (m->places[number] == NULL) {
-    return RK_ERR_NO_MEMORY;
-  }
-  *hint = (rk_merge_hint){.open = ref->open, .origin = ref->origin, .place = m->places[number]};
-  *place = m->places[number];
-  return RK_OK;
+  ref->open->place = m->places[number];
+  return m->places[number];
 }
 
 /* ---- Gathering ---- */

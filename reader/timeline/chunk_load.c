@@ -88,11 +88,6 @@ rk_status rk_open_chunk_check(rk_entry *entry, rk_error *error)
 
 /* ---- What decoding tells ---- */
 
-static uint64_t row_inc(const uint8_t *row_ids, uint32_t row)
-{
-  return rk_load_u64_be(row_ids + (size_t)row * RK_TUID_SIZE + 8);
-}
-
 /* What the seal said must hold, or the index would have ordered by a lie. */
 static rk_status check_seal(const rk_reader *reader, const rk_open_chunk *open, const rk_entry *entry, int64_t min_ns,
                             rk_error *error)
@@ -105,7 +100,7 @@ static rk_status check_seal(const rk_reader *reader, const rk_open_chunk *open, 
     return RK_OK;
   }
   for (int64_t i = 0; i < open->chunk.row_count; i++) {
-    const uint64_t inc = row_inc(open->chunk.row_ids, (uint32_t)i);
+    const uint64_t inc = rk_row_inc_at(open->chunk.row_ids, (uint32_t)i);
     if ((uint32_t)(inc >> 32) != entry->writer || (uint32_t)inc < entry->first_row) {
       return rk_fail(error, RK_ERR_CORRUPT, entry->offset, "its seal does not describe its rows");
     }

@@ -85,19 +85,14 @@ static int compare_rows(const void *left, const void *right, void *context)
   return components ? components : a < b ? -1 : a > b;
 }
 
-static uint64_t row_inc(const uint8_t *row_ids, uint32_t row)
-{
-  return rk_load_u64_be(row_ids + (size_t)row * RK_TUID_SIZE + 8);
-}
-
 /* By writer and row number. */
 static int compare_numbers(const void *left, const void *right, void *context)
 {
   const sorting *s = context;
   const uint32_t a = *(const uint32_t *)left;
   const uint32_t b = *(const uint32_t *)right;
-  const uint64_t x = row_inc(s->row_ids, a);
-  const uint64_t y = row_inc(s->row_ids, b);
+  const uint64_t x = rk_row_inc_at(s->row_ids, a);
+  const uint64_t y = rk_row_inc_at(s->row_ids, b);
   return x != y ? (x < y ? -1 : 1) : compare_rows(left, right, context);
 }
 
@@ -154,8 +149,8 @@ static rk_status clamp(const rk_reader *reader, rk_open_chunk *open, sorting *s)
   bool known = false;
   for (size_t i = 0; i < count; i++) {
     const uint32_t row = order ? order[i] : (uint32_t)i;
-    const uint32_t tag = (uint32_t)(row_inc(s->row_ids, row) >> 32);
-    const bool same = i > 0 && tag == (uint32_t)(row_inc(s->row_ids, before) >> 32);
+    const uint32_t tag = (uint32_t)(rk_row_inc_at(s->row_ids, row) >> 32);
+    const bool same = i > 0 && tag == (uint32_t)(rk_row_inc_at(s->row_ids, before) >> 32);
     known = same ? known : rk_index_writer(reader, open->store, tag) != NULL;
     if (same && known) {
       const int64_t key = keys ? keys[before] : s->keys[before];

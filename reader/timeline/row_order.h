@@ -33,6 +33,10 @@ static inline int rk_row_key_compare(const rk_row_key *a, const rk_row_key *b)
   }
   return rk_tuid_compare(a->id, b->id);
 }
+static inline uint64_t rk_row_inc_at(const uint8_t *row_ids, uint32_t row)
+{
+  return rk_load_u64_be(row_ids + (size_t)row * RK_TUID_SIZE + 8);
+}
 static inline rk_row_key rk_row_own_key(const rk_open_chunk *open, uint32_t row)
 {
   return (rk_row_key){.rank = open->rank,

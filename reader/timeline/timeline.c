@@ -36,7 +36,7 @@ rk_status rk_timeline_close_strand(const rk_reader *reader, rk_timeline_state *t
 {
   const bool has_more = rk_strand_close(reader, strand);
   strand->state = has_more ? RK_STRAND_CLOSED : RK_STRAND_IDLE;
-  if (has_more && rk_strands_push(&t->closed, strand, rk_strand_closed_before)) {
+  if (has_more && rk_strands_push(&t->closed, strand)) {
     return RK_OK;
   }
   if (!strand->is_writer) {
@@ -69,7 +69,7 @@ static rk_status enter(rk_reader *reader, rk_timeline_state *t, rk_strand *stran
   if (status == RK_OK && strand->cursor_count == 0) {
     return rk_timeline_close_strand(reader, t, strand);
   }
-  if (status == RK_OK && rk_strands_push(&t->open, strand, rk_strand_before)) {
+  if (status == RK_OK && rk_strands_push(&t->open, strand)) {
     strand->state = RK_STRAND_OPEN;
     return RK_OK;
   }
@@ -132,22 +132,12 @@ static rk_status open_due(rk_reader *reader, rk_timeline_state *t)
     first.key = waiting ? waiting->items[0].key : 0;
     const bool closed = t->closed.count > 0 && (!waiting || rk_row_key_compare(&t->closed.items[0]->head, &first) < 0);
     first = closed ? t->closed.items[0]->head : first;
-    t->quiet_until = first;
-    t->quiet = waiting || closed;
-    if (!t->quiet || (reader->has_limit && first.key >= reader->limit_ns) ||
+    t->due = waiting || closed ? first : (rk_row_key){.rank = RK_RANKS};
+    if ((!waiting && !closed) || (reader->has_limit && first.key >= reader->limit_ns) ||
         (t->open.count > 0 && rk_row_key_compare(&first, &t->open.items[0]->head) > 0)) {
       break;
     }
-    status = closed ? enter(reader, t, rk_strands_pop(&t->closed, rk_strand_closed_before))
-                    : open_waiting(reader, t, waiting);
-  }
-  if (!t->quiet) {
-    t->quiet_until = (rk_row_key){.rank = RK_RANKS};
-  }
-  for (size_t i = 1; i < 3 && i < t->open.count; i++) {
-    if (rk_row_key_compare(&t->open.items[i]->head, &t->quiet_until) < 0) {
-      t->quiet_until = t->open.items[i]->head;
-    }
+    status = closed ? enter(reader, t, rk_strands_pop(&t->closed)) : open_waiting(reader, t, waiting);
   }
   t->quiet = !t->offered && t->open.count > 0;
   return status;
@@ -160,15 +150,16 @@ static rk_status advance(rk_reader *reader, rk_timeline_state *t)
   bool settled;
   const rk_status status = rk_strand_advance(reader, strand, &settled);
   t->fresh = true;
-  if (status || (settled && t->quiet && rk_row_key_compare(&strand->head, &t->quiet_until) < 0)) {
+  if (status) {
     return status;
   }
-  t->quiet = false;
   if (settled) {
-    rk_strands_sift_down(&t->open, 0, rk_strand_before);
+    rk_strands_sift_down(&t->open, 0);
+    t->quiet = t->quiet && rk_row_key_compare(&t->open.items[0]->head, &t->due) < 0;
     return RK_OK;
   }
-  (void)rk_strands_pop(&t->open, rk_strand_before);
+  t->quiet = false;
+  (void)rk_strands_pop(&t->open);
   return strand->cursor_count > 0 ? enter(reader, t, strand) : rk_timeline_close_strand(reader, t, strand);
 }
 
@@ -203,15 +194,15 @@ static rk_status take_first(rk_reader *reader, rk_timeline_state *t, rk_row_ref 
   const rk_row_key *key = &strand->head;
   const rk_writer_entry *writer = NULL;
   *yielded = false;
-  if (rk_last_row_is(&t->last, c)) {
+  if (rk_last_row_is(&t->last, strand)) {
     rk_last_row_repeated(&t->last, c);
     reader->stats.duplicate_rows++;
   } else if (rk_row_passes(reader, c, strand->is_writer, key->key, &writer)) {
     const rk_open_chunk *open = c->open;
     *yielded = true;
-    rk_last_row_set(&t->last, c);
+    rk_last_row_set(&t->last, strand);
     reader->stats.rows_returned++;
-    reader->stats.clamped_rows += c->own.key != key->key || rk_tuid_compare(c->own.id, key->id) != 0;
+    reader->stats.clamped_rows += strand->own.key != key->key || rk_tuid_compare(strand->own.id, key->id) != 0;
     if (reader->follow) {
       note_yielded(reader, t, key);
     }
@@ -219,14 +210,14 @@ static rk_status take_first(rk_reader *reader, rk_timeline_state *t, rk_row_ref 
                         .row = c->row,
                         .origin = open->origins ? open->origins[open->origin_index[c->row]].entry : open->origin,
                         .origin_position = open->origin_positions ? open->origin_positions[c->row] : c->position,
-                        .row_id = c->own.id,
+                        .row_id = strand->own.id,
                         .key_ns = key->key,
-                        .stored_key_ns = open->id_keyed ? rk_row_id_key(c->own.id) : c->own.key,
+                        .stored_key_ns = open->id_keyed ? rk_row_id_key(strand->own.id) : strand->own.key,
                         .is_static = open->chunk.timeline_count == 0,
                         .store = open->store,
                         .entity_path = open->entity_path,
                         .writer = writer ? &writer->info : NULL,
-                        .row_number = writer ? (uint32_t)c->own.id.inc : 0};
+                        .row_number = writer ? (uint32_t)strand->own.id.inc : 0};
   }
   return advance(reader, t);
 }

@@ -53,14 +53,25 @@ rk_waiting rk_waiting_pop(rk_waiting_heap *heap)
   return first;
 }
 
-void rk_strands_sift_down(rk_strand_heap *heap, size_t at, rk_strand_order *before)
+static inline bool strand_before(const rk_strand *a, const rk_strand *b)
+{
+  const int order = rk_row_key_compare(&a->head, &b->head);
+  if (order || a->cursor_count == 0 || b->cursor_count == 0) {
+    return order < 0;
+  }
+  const rk_cursor *x = &a->cursors[0];
+  const rk_cursor *y = &b->cursors[0];
+  return rk_row_compare_numbers(x->open, x->row, y->open, y->row) < 0;
+}
+
+void rk_strands_sift_down(rk_strand_heap *heap, size_t at)
 {
   rk_strand *moving = heap->items[at];
   for (size_t child; (child = 2 * at + 1) < heap->count; at = child) {
-    if (child + 1 < heap->count && before(heap->items[child + 1], heap->items[child])) {
+    if (child + 1 < heap->count && strand_before(heap->items[child + 1], heap->items[child])) {
       child++;
     }
-    if (!before(heap->items[child], moving)) {
+    if (!strand_before(heap->items[child], moving)) {
       break;
     }
     heap->items[at] = heap->items[child];
@@ -68,7 +79,7 @@ void rk_strands_sift_down(rk_strand_heap *heap, size_t at, rk_strand_order *befo
   heap->items[at] = moving;
 }
 
-bool rk_strands_push(rk_strand_heap *heap, rk_strand *strand, rk_strand_order *before)
+bool rk_strands_push(rk_strand_heap *heap, rk_strand *strand)
 {
   if (heap->count == heap->capacity) {
     const size_t capacity = heap->capacity ? heap->capacity * 2 : 16;
@@ -80,7 +91,7 @@ bool rk_strands_push(rk_strand_heap *heap, rk_strand *strand, rk_strand_order *b
     heap->capacity = capacity;
   }
   size_t at = heap->count++;
-  while (at > 0 && before(strand, heap->items[(at - 1) / 2])) {
+  while (at > 0 && strand_before(strand, heap->items[(at - 1) / 2])) {
     heap->items[at] = heap->items[(at - 1) / 2];
     at = (at - 1) / 2;
   }
@@ -88,24 +99,19 @@ bool rk_strands_push(rk_strand_heap *heap, rk_strand *strand, rk_strand_order *b
   return true;
 }
 
-rk_strand *rk_strands_pop(rk_strand_heap *heap, rk_strand_order *before)
+rk_strand *rk_strands_pop(rk_strand_heap *heap)
 {
   rk_strand *first = heap->items[0];
   heap->items[0] = heap->items[--heap->count];
   if (heap->count > 0) {
-    rk_strands_sift_down(heap, 0, before);
+    rk_strands_sift_down(heap, 0);
   }
   return first;
 }
 
-void rk_strands_heapify(rk_strand_heap *heap, rk_strand_order *before)
+void rk_strands_heapify(rk_strand_heap *heap)
 {
   for (size_t i = heap->count / 2; i-- > 0;) {
-    rk_strands_sift_down(heap, i, before);
+    rk_strands_sift_down(heap, i);
   }
-}
-
-bool rk_strand_closed_before(const rk_strand *a, const rk_strand *b)
-{
-  return rk_row_key_compare(&a->head, &b->head) < 0;
 }

@@ -8,10 +8,10 @@
 /* ---- Strands: rows that come in a known order ---- */
 
 typedef struct rk_cursor {
-  rk_open_chunk *open; /* of the current row */
+  uint64_t inc;        /* of the current row */
+  rk_open_chunk *open; /* of it */
   uint32_t row;        /* in its arrays */
   uint32_t position, count;
-  rk_row_key own;  /* the row's own key */
   rk_block *block; /* NULL: one chunk, held by the cursor */
   rk_run *run;     /* of the block; owned */
 } rk_cursor;
@@ -39,6 +39,7 @@ typedef struct rk_strand {
   uint64_t recording_hash; /* of a writer */
   uint32_t writer;
   rk_row_key head;    /* open: effective key of its first row; closed: none of its rows comes before */
+  rk_row_key own;     /* open: the row's own */
   rk_cursor *cursors; /* of a writer: a heap by row number; else one */
   size_t cursor_count, cursor_capacity;
   /* A writer's chunks that were not opened yet, by first row. */
@@ -51,7 +52,7 @@ typedef struct rk_strand {
   size_t withheld_count;
   rk_return *returns; /* a writer: a heap by row number; else one */
   size_t return_count, return_capacity;
-  uint64_t next_inc; /* a writer: rows with a smaller inc come before all other cursors and all that is not open */
+  uint64_t due_inc; /* a writer: rows with a smaller inc come before all that is not open */
   bool has_last;
   rk_row_key last; /* of the writer's row before: nothing of it comes earlier */
   uint64_t last_inc;
@@ -70,6 +71,7 @@ typedef struct rk_waiting_heap {
   size_t count, capacity;
 } rk_waiting_heap;
 
+/* By head; of equal heads the numbers of the first rows decide where both are open. */
 typedef struct rk_strand_heap {
   rk_strand **items;
   size_t count, capacity;
@@ -100,9 +102,9 @@ struct rk_timeline_state {
   rk_waiting_heap waiting[RK_RANKS]; /* chunks in key order that were not opened yet, by smallest key */
   rk_strand_heap closed, open;
   bool changed; /* an entry was added to an open strand */
-  /* The first open strand stays the first, and nothing else has to be opened, while its head is below this. */
+  /* Nothing has to be opened while the first open strand's head is below `due`. */
   bool quiet;
-  rk_row_key quiet_until;
+  rk_row_key due;
   rk_last_row last; /* that was yielded */
   bool has_yielded; /* its key, when following: */
   rk_row_key yielded;
@@ -127,8 +129,6 @@ struct rk_timeline_state {
 /* timeline_strand.c */
 rk_strand *rk_strand_new(bool is_writer, unsigned rank);
 void rk_strand_free(rk_strand *strand);
-/* Order of open strands by their first rows. */
-bool rk_strand_before(const rk_strand *a, const rk_strand *b);
 /* Opens a chunk and gives it to the strand. RK_OK also when it turned out damaged or filtered: then there is no further
  * cursor. */
 rk_status rk_strand_open_entry(rk_reader *reader, rk_strand *strand, rk_entry *entry, uint32_t position);
@@ -153,28 +153,29 @@ rk_status rk_strand_put_back_large(rk_reader *reader, rk_strand *strand, bool *a
 /* timeline_heap.c: false: memory is short */
 bool rk_waiting_push(rk_waiting_heap *heap, rk_waiting item);
 rk_waiting rk_waiting_pop(rk_waiting_heap *heap);
-typedef bool rk_strand_order(const rk_strand *a, const rk_strand *b);
-bool rk_strands_push(rk_strand_heap *heap, rk_strand *strand, rk_strand_order *before);
-rk_strand *rk_strands_pop(rk_strand_heap *heap, rk_strand_order *before);
-void rk_strands_sift_down(rk_strand_heap *heap, size_t at, rk_strand_order *before);
-void rk_strands_heapify(rk_strand_heap *heap, rk_strand_order *before);
-bool rk_strand_closed_before(const rk_strand *a, const rk_strand *b);
+bool rk_strands_push(rk_strand_heap *heap, rk_strand *strand);
+rk_strand *rk_strands_pop(rk_strand_heap *heap);
+void rk_strands_sift_down(rk_strand_heap *heap, size_t at);
+void rk_strands_heapify(rk_strand_heap *heap);
 
 /* timeline_repeat.c */
 bool rk_last_row_same(const rk_last_row *last, const rk_open_chunk *open, uint32_t row);
-static inline bool rk_last_row_is(const rk_last_row *last, const rk_cursor *c)
+/* Of the first row of an open strand. */
+static inline bool rk_last_row_is(const rk_last_row *last, const rk_strand *strand)
 {
-  return last->known && last->id.inc == c->own.id.inc && last->id.time_ns == c->own.id.time_ns &&
+  const rk_cursor *c = &strand->cursors[0];
+  return last->known && last->id.inc == strand->own.id.inc && last->id.time_ns == strand->own.id.time_ns &&
          rk_last_row_same(last, c->open, c->row);
 }
 void rk_last_row_hold(rk_last_row *last, rk_open_chunk *open);
-static inline void rk_last_row_set(rk_last_row *last, const rk_cursor *c)
+static inline void rk_last_row_set(rk_last_row *last, const rk_strand *strand)
 {
+  const rk_cursor *c = &strand->cursors[0];
   if (last->open != c->open) {
     rk_last_row_hold(last, c->open);
   }
   last->known = true;
-  last->id = c->own.id;
+  last->id = strand->own.id;
   last->row = c->row;
 }
 /* The row is that one again. Unless the chunks of both are the same frame, neither of them passes a merge as it is:

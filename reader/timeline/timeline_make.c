@@ -95,7 +95,7 @@ rk_status rk_timeline_place(rk_reader *reader, rk_timeline_state *t, rk_entry *e
     return rk_timeline_close_strand(reader, t, strand);
   case RK_STRAND_CLOSED:
     (void)rk_strand_close(reader, strand);
-    rk_strands_heapify(&t->closed, rk_strand_closed_before);
+    rk_strands_heapify(&t->closed);
     break;
   case RK_STRAND_OPEN:
     t->changed = true;

@@ -28,7 +28,7 @@ static const rk_writer_entry *writer_of(const rk_reader *reader, rk_open_chunk *
 bool rk_row_passes(const rk_reader *reader, const rk_cursor *c, bool of_writer, int64_t key,
                    const rk_writer_entry **writer)
 {
-  const uint32_t tag = (uint32_t)(c->own.id.inc >> 32);
+  const uint32_t tag = (uint32_t)(c->inc >> 32);
   *writer = writer_of(reader, c->open, tag);
   return rk_row_has_components(c->open, c->row) && rk_filter_row(reader, c->open, *writer || of_writer ? tag : 0, key);
 }

@@ -69,7 +69,7 @@ static rk_status sort_out(rk_reader *reader, rk_timeline_state *t, strand_list *
   }
   if (kept < t->open.count) {
     t->open.count = kept;
-    rk_strands_heapify(&t->open, rk_strand_before);
+    rk_strands_heapify(&t->open);
   }
   return status;
 }
@@ -84,12 +84,12 @@ static rk_status spill_sorted(rk_reader *reader, rk_timeline_state *t, strand_li
     rk_strand *strand = t->open.items[0];
     const rk_cursor *c = &strand->cursors[0];
     const rk_writer_entry *writer;
-    if (rk_last_row_is(&before, c)) {
+    if (rk_last_row_is(&before, strand)) {
       rk_last_row_repeated(&before, c);
       reader->stats.duplicate_rows++;
     } else if (rk_row_passes(reader, c, strand->is_writer, strand->head.key, &writer)) {
       status = rk_spill_put(t->spill, c->open, c->row, c->position, &strand->head);
-      rk_last_row_set(&before, c);
+      rk_last_row_set(&before, strand);
     }
     bool settled = false;
     status = status ? status : rk_strand_advance(reader, strand, &settled);
@@ -97,10 +97,10 @@ static rk_status spill_sorted(rk_reader *reader, rk_timeline_state *t, strand_li
       break;
     }
     if (settled && rk_strand_is_certain(strand)) {
-      rk_strands_sift_down(&t->open, 0, rk_strand_before);
+      rk_strands_sift_down(&t->open, 0);
       continue;
     }
-    (void)rk_strands_pop(&t->open, rk_strand_before);
+    (void)rk_strands_pop(&t->open);
     if (strand->cursor_count == 0) {
       status = rk_timeline_close_strand(reader, t, strand);
     } else {
@@ -133,7 +133,8 @@ static rk_status spill_numbered(rk_reader *reader, rk_timeline_state *t, rk_stra
   rk_status status = RK_OK;
   while (strand->cursor_count > 0 && status == RK_OK) {
     const rk_cursor *c = &strand->cursors[0];
-    status = rk_spill_put(t->spill, c->open, c->row, c->position, &c->own);
+    const rk_row_key own = rk_row_own_key(c->open, c->row);
+    status = rk_spill_put(t->spill, c->open, c->row, c->position, &own);
     status = status ? status : rk_strand_skip(reader, strand);
   }
   rk_run *run = NULL;

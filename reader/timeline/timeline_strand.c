@@ -52,7 +52,7 @@ static inline void fetch_ahead(const rk_open_chunk *open, uint32_t row)
   __builtin_prefetch((const void *)((uintptr_t)open->chunk.row_ids + ((uintptr_t)row + ROWS) * RK_TUID_SIZE));
 }
 
-static void look_at(rk_cursor *c)
+static inline void look_at(rk_cursor *c)
 {
   if (c->block) {
     const uint32_t piece = c->block->steps[c->position];
@@ -61,20 +61,22 @@ static void look_at(rk_cursor *c)
   } else {
     c->row = c->open->order ? c->open->order[c->position] : c->position;
   }
-  c->own = rk_row_own_key(c->open, c->row);
+  c->inc = rk_row_inc_at(c->open->chunk.row_ids, c->row);
   fetch_ahead(c->open, c->row);
 }
 
 static bool cursor_before(const rk_cursor *a, const rk_cursor *b)
 {
-  return a->own.id.inc != b->own.id.inc ? a->own.id.inc < b->own.id.inc
-                                        : rk_row_compare_numbers(a->open, a->row, b->open, b->row) < 0;
+  return a->inc != b->inc ? a->inc < b->inc : rk_row_compare_numbers(a->open, a->row, b->open, b->row) < 0;
 }
 
-static void sift_cursors(rk_strand *strand, size_t at)
+static inline void sift_cursors(rk_strand *strand, size_t at)
 {
   rk_cursor *heap = strand->cursors;
   const size_t count = strand->cursor_count;
+  if (2 * at + 1 >= count) {
+    return;
+  }
   const rk_cursor moving = heap[at];
   for (size_t child; (child = 2 * at + 1) < count; at = child) {
     if (child + 1 < count && cursor_before(&heap[child + 1], &heap[child])) {
@@ -306,26 +308,17 @@ static bool comes_late(const rk_reader *reader)
   return reader->follow || reader->timeline->offers;
 }
 
-static void take_head(const rk_reader *reader, rk_strand *strand)
+static inline void take_head(const rk_reader *reader, rk_strand *strand)
 {
   const rk_cursor *c = &strand->cursors[0];
-  strand->head = c->open->effective_keys ? rk_row_effective_key(c->open, c->row) : c->own;
+  strand->own = rk_row_own_key(c->open, c->row);
+  strand->head = c->open->effective_keys ? rk_row_effective_key(c->open, c->row) : strand->own;
   strand->late = false;
   if (strand->is_writer && strand->has_last) {
-    strand->late = comes_late(reader) && c->own.id.inc < strand->last_inc;
+    strand->late = comes_late(reader) && c->inc < strand->last_inc;
     if (!strand->late && rk_row_key_compare(&strand->head, &strand->last) < 0) {
       strand->head = strand->last;
     }
-  }
-}
-
-/* Below which no other cursor and nothing that is not open matters. */
-static void take_next_inc(rk_strand *strand)
-{
-  (void)next_number(strand, &strand->next_inc);
-  for (size_t i = 1; i < 3 && i < strand->cursor_count; i++) {
-    strand->next_inc =
-        strand->cursors[i].own.id.inc < strand->next_inc ? strand->cursors[i].own.id.inc : strand->next_inc;
   }
 }
 
@@ -338,7 +331,7 @@ rk_status rk_strand_settle(rk_reader *reader, rk_strand *strand, bool *full)
   }
   uint64_t inc;
   while (status == RK_OK && strand->is_writer && next_number(strand, &inc) &&
-         (strand->cursor_count == 0 || inc <= strand->cursors[0].own.id.inc)) {
+         (strand->cursor_count == 0 || inc <= strand->cursors[0].inc)) {
     if (rk_timeline_full(reader->timeline)) {
       *full = true;
       return RK_OK;
@@ -347,7 +340,7 @@ rk_status rk_strand_settle(rk_reader *reader, rk_strand *strand, bool *full)
   }
   if (status == RK_OK && strand->cursor_count > 0) {
     take_head(reader, strand);
-    take_next_inc(strand);
+    (void)next_number(strand, &strand->due_inc);
   }
   return status;
 }
@@ -374,7 +367,7 @@ rk_status rk_strand_advance(rk_reader *reader, rk_strand *strand, bool *settled)
   if (strand->is_writer && !strand->late) {
     strand->has_last = true;
     strand->last = strand->head;
-    strand->last_inc = strand->cursors[0].own.id.inc;
+    strand->last_inc = strand->cursors[0].inc;
   }
   const size_t cursors = strand->cursor_count;
   const rk_status status = move_on(reader, strand);
@@ -382,11 +375,12 @@ rk_status rk_strand_advance(rk_reader *reader, rk_strand *strand, bool *settled)
   if (!*settled) {
     return status;
   }
-  if (strand->is_writer && (strand->cursor_count != cursors || strand->cursors[0].own.id.inc >= strand->next_inc)) {
+  if (strand->is_writer) {
     sift_cursors(strand, 0);
-    uint64_t inc;
-    *settled = !next_number(strand, &inc) || inc > strand->cursors[0].own.id.inc;
-    take_next_inc(strand);
+    if (strand->cursor_count != cursors) {
+      (void)next_number(strand, &strand->due_inc);
+    }
+    *settled = strand->cursors[0].inc < strand->due_inc;
   }
   take_head(reader, strand);
   return RK_OK;
@@ -399,27 +393,14 @@ bool rk_strand_is_certain(rk_strand *strand)
     strand->withheld_count--;
   }
   return strand->withheld_count == 0 ||
-         strand->cursors[0].own.id.inc < rk_row_inc(strand->writer, strand->withheld[0]->first_row);
+         strand->cursors[0].inc < rk_row_inc(strand->writer, strand->withheld[0]->first_row);
 }
 
 rk_status rk_strand_skip(rk_reader *reader, rk_strand *strand)
 {
   const rk_status status = move_on(reader, strand);
-  if (strand->cursor_count > 1) {
-    sift_cursors(strand, 0);
-  }
+  sift_cursors(strand, 0);
   return status;
-}
-
-bool rk_strand_before(const rk_strand *a, const rk_strand *b)
-{
-  const int order = rk_row_key_compare(&a->head, &b->head);
-  if (order) {
-    return order < 0;
-  }
-  const rk_cursor *x = &a->cursors[0];
-  const rk_cursor *y = &b->cursors[0];
-  return rk_row_compare_numbers(x->open, x->row, y->open, y->row) < 0;
 }
 
 bool rk_strand_close(const rk_reader *reader, rk_strand *strand)
@@ -460,7 +441,8 @@ rk_status rk_strand_put_back_large(rk_reader *reader, rk_strand *strand, bool *a
     }
     *any = true;
     const rk_cursor c = strand->cursors[i];
-    const rk_return back = {.key = strand->is_writer ? c.own : rk_row_effective_key(c.open, c.row),
+    const rk_return back = {.key =
+                                strand->is_writer ? rk_row_own_key(c.open, c.row) : rk_row_effective_key(c.open, c.row),
                             .entry = c.open->origin,
                             .position = c.position};
     strand->cursors[i] = strand->cursors[0];
