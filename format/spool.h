@@ -64,7 +64,7 @@ typedef struct rk_ring_header {
   uint8_t magic[RK_SPOOL_MAGIC_SIZE]; /* 89 "RKRING" 0A */
   uint32_t version;
   uint32_t tag;            /* 12: of the writer whose rows lie here; changes only while the ring is empty */
-  uint64_t size;           /* 16: power of two */
+  uint64_t size;           /* 16: power of two; grows only while the ring is empty */
   uint64_t recording_hash; /* 24 */
   uint64_t process;        /* 32: identity in the definitions file */
   uint32_t number;         /* 40: of this ring file in its process */

@@ -11,8 +11,8 @@
 #include "format/spool.h"
 
 #define RK_CHUNK_ROWS ((uint32_t)4096)
-#define RK_CHUNK_SIZE ((size_t)1 << 20) /* row bytes of a group, unless one row is larger */
-#define RK_DRAIN_SIZE ((size_t)4 << 20) /* ring bytes that one pass takes at most, unless one row is larger */
+#define RK_CHUNK_SIZE ((size_t)1 << 20)  /* row bytes of a group, unless one row is larger */
+#define RK_DRAIN_SIZE ((size_t)16 << 20) /* ring bytes that one pass takes at most, unless one row is larger */
 
 /* ---- What ids stand for ---- */
 

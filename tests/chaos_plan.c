@@ -68,6 +68,8 @@ chaos_plan chaos_plan_of(const chaos_round *round, uint32_t number)
   plan.options.compression = chaos_chance(&random, 50) ? RK_COMPRESSION_NONE : RK_COMPRESSION_LZ4;
   const uint64_t ring_sizes = (scenario & CHAOS_DISKS) != 0 ? 3 : 5; /* the dead leave theirs on the small disk */
   plan.options.ring_size = (size_t)65536 << (chaos_chance(&random, 50) ? 0 : chaos_below(&random, ring_sizes));
+  plan.options.ring_size_max = plan.options.ring_size
+                               << 2 * chaos_below(&random, (scenario & CHAOS_DISKS) != 0 ? 2 : 3);
   plan.options.flush_age_ns = (int64_t)chaos_log_uniform(&random, 1000000, UINT64_C(20000000000));
   plan.options.on_full = chaos_chance(&random, 50) ? RK_FULL_BLOCK : RK_FULL_DROP_NEWEST;
   plan.options.block_timeout_ns = (int64_t)chaos_log_uniform(&random, 100000, 2000000000);

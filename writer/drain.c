@@ -9,6 +9,10 @@
 #include "format/spool_drain.h"
 #include "writer/writer_internal.h"
 
+/* Chunks with fewer rows and bytes, on average, are worth a larger ring. */
+#define CHUNK_ROWS_MIN 256
+#define CHUNK_SIZE_MIN ((size_t)64 << 10)
+
 struct rk_scratch {
   rk_scratch *next;
   int cpu; /* where it was last used */
@@ -253,6 +257,11 @@ static rk_status drain_pass(rk_recording *recording, rk_ring *ring, uint64_t end
     return status;
   }
   ring->resume_chunks = 0;
+  if (end - tail >= ring->size / 4 && ring->size < ring->size_max) { /* its size told when to drain */
+    const size_t chunks = drain->group_count;
+    __atomic_store_n(&ring->cramped, drain->row_count < CHUNK_ROWS_MIN * chunks && end - tail < CHUNK_SIZE_MIN * chunks,
+                     __ATOMIC_RELAXED);
+  }
   ring->chunk_number += (uint32_t)drain->group_count;
   __atomic_store_n(&header->chunk_number, ring->chunk_number, __ATOMIC_RELEASE); /* before the tail */
   __atomic_store_n(&header->tail, end, __ATOMIC_RELEASE);

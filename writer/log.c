@@ -119,6 +119,10 @@ static rk_status drain_own(rk_thread *thread, bool wait)
     return RK_END;
   }
   const rk_status status = rk_ring_drain_locked(thread->recording, ring, &thread->error);
+  if (status == RK_OK && __atomic_load_n(&ring->cramped, __ATOMIC_RELAXED)) {
+    rk_ring_grow(thread->recording, ring);
+    rk_thread_note_ring(thread);
+  }
   pthread_mutex_unlock(&ring->mutex);
   if (status != RK_OK) {
     rk_background_note(thread->recording, &thread->error);
@@ -245,7 +249,8 @@ static rk_status log_entered(rk_thread *thread, const rk_entity *entity, const r
   __atomic_store_n(&thread->header->head, thread->head, __ATOMIC_RELEASE);
   if (unlikely(thread->head - thread->tail > thread->size / 4 * 3)) {
     thread->tail = __atomic_load_n(&thread->ring->header->tail, __ATOMIC_ACQUIRE);
-    if (thread->head - thread->tail > thread->size / 4 * 3 &&
+    if ((thread->head - thread->tail > thread->size / 4 * 3 ||
+         __atomic_load_n(&thread->ring->cramped, __ATOMIC_RELAXED)) &&
         !__atomic_load_n(&thread->recording->refused, __ATOMIC_RELAXED)) { /* else the background thread tries */
       const rk_error before = thread->error;
       drain_own(thread, false); /* the row is accepted; a failure is noted for the recording */

@@ -112,6 +112,7 @@ static void begin_anew(rk_recording *recording)
   }
   recording->rings.count = 0;
   recording->ring_count = 0;
+  recording->rings_size = 0;
   memset(recording->builtin_defined, 0, sizeof recording->builtin_defined);
   recording->counts = (rk_counts){0};
   recording->reported = (rk_error){0};

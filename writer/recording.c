@@ -42,6 +42,15 @@ static size_t size_from_environment(const char *name)
   return errno != 0 || *end != '\0' || value > RK_RING_SIZE_MAX ? SIZE_MAX : (size_t)value;
 }
 
+static size_t power_of_two(size_t at_least)
+{
+  size_t size = RK_RING_SIZE_MIN;
+  while (size < at_least) {
+    size *= 2;
+  }
+  return size;
+}
+
 static rk_status take_options(rk_recording *recording, const rk_recording_options *options, rk_error *error)
 {
   rk_status status = check_id("application", options->application_id, false, error);
@@ -54,14 +63,16 @@ static rk_status take_options(rk_recording *recording, const rk_recording_option
     return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "unknown compression or level, or negative flush age");
   }
   size_t ring_size = options->ring_size != 0 ? options->ring_size : size_from_environment("RRDKIT_RING_SIZE");
+  size_t ring_size_max = options->ring_size_max != 0 ? options->ring_size_max
+                         : ring_size != 0            ? ring_size
+                                                     : RK_RING_GROWN_DEFAULT;
   ring_size = ring_size == 0 ? RK_RING_SIZE_DEFAULT : ring_size;
-  if (ring_size < RK_RING_SIZE_MIN || ring_size > RK_RING_SIZE_MAX) {
+  ring_size_max = ring_size_max < ring_size ? ring_size : ring_size_max;
+  if (ring_size < RK_RING_SIZE_MIN || ring_size_max > RK_RING_SIZE_MAX) {
     return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "a ring has 64 KiB to 1 GiB");
   }
-  recording->ring_size = RK_RING_SIZE_MIN;
-  while (recording->ring_size < ring_size) {
-    recording->ring_size *= 2;
-  }
+  recording->ring_size = power_of_two(ring_size);
+  recording->ring_size_max = power_of_two(ring_size_max);
   if (options->on_full < RK_FULL_BLOCK || options->on_full > RK_FULL_DROP_NEWEST || options->sync_interval_ns < 0 ||
       options->network < RK_NETWORK_REFUSE || options->network > RK_NETWORK_FILE_PER_PROCESS) {
     return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "unknown policy or negative sync interval");

@@ -324,6 +324,7 @@ rk_ring *rk_ring_create(rk_recording *recording, uint32_t number, rk_error *erro
     ring->header = (rk_ring_header *)(void *)map;
     ring->data = map + RK_RING_HEADER_SIZE;
     ring->size = recording->ring_size;
+    ring->size_max = recording->ring_size_max;
     ring->number = number;
     pthread_mutex_init(&ring->mutex, NULL);
     rk_ring_header *header = ring->header;
@@ -338,6 +339,56 @@ rk_ring *rk_ring_create(rk_recording *recording, uint32_t number, rk_error *erro
     close(fd); /* the mapping keeps the file */
   }
   return ring;
+}
+
+/* The file and its mapping `larger` instead of ring->size bytes. False: both are as they were. */
+static bool enlarge(const rk_recording *recording, rk_ring *ring, size_t larger)
+{
+  const size_t before = RK_RING_HEADER_SIZE + ring->size, after = RK_RING_HEADER_SIZE + larger;
+  char name[NAME_SIZE];
+  ring_name(recording, ring->number, name);
+  const int fd = openat(recording->spool_fd, name, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) {
+    return false;
+  }
+  rk_limit_guard guard;
+  rk_limit_guard_begin(&guard);
+  bool done = posix_fallocate(fd, (off_t)before, (off_t)(after - before)) == 0;
+  rk_limit_guard_end(&guard);
+  uint8_t *map = done ? mremap(ring->header, before, after, MREMAP_MAYMOVE) : MAP_FAILED;
+  done = map != MAP_FAILED;
+  if (done) {
+    ring->header = (rk_ring_header *)(void *)map;
+    ring->data = map + RK_RING_HEADER_SIZE;
+    done = populate(fd, map + before, after - before) == RK_OK;
+  }
+  if (!done) {
+    if (map != MAP_FAILED) {
+      munmap(map + before, after - before);
+    }
+    (void)!ftruncate(fd, (off_t)before);
+  }
+  close(fd);
+  return done;
+}
+
+void rk_ring_grow(rk_recording *recording, rk_ring *ring)
+{
+  const size_t wanted = ring->size * 4, larger = wanted < ring->size_max ? wanted : ring->size_max;
+  const size_t more = larger - ring->size;
+  __atomic_store_n(&ring->cramped, false, __ATOMIC_RELAXED);
+  pthread_mutex_lock(&recording->mutex);
+  bool grows = recording->rings_size + more <= RK_RINGS_GROWN_MAX;
+  recording->rings_size += grows ? more : 0;
+  pthread_mutex_unlock(&recording->mutex);
+  const int cancel = rk_cancel_off();
+  if (grows && enlarge(recording, ring, larger)) {
+    ring->size = larger;
+    __atomic_store_n(&ring->header->size, larger, __ATOMIC_RELEASE); /* before the next row moves head */
+  } else {
+    ring->size_max = ring->size;
+  }
+  rk_cancel_restore(cancel);
 }
 
 void rk_ring_unmap(rk_ring *ring)

@@ -157,6 +157,7 @@ static rk_ring *take_ring(rk_recording *recording, rk_error *error)
     ring->in_use = true;
     pthread_mutex_lock(&recording->mutex);
     const bool added = rk_pointers_add(&recording->rings, ring);
+    recording->rings_size += added ? ring->size : 0;
     pthread_mutex_unlock(&recording->mutex);
     if (!added) {
       rk_ring_unmap(ring);
@@ -198,9 +199,7 @@ rk_status rk_thread_renew(rk_thread *thread, rk_error *error)
   header->dropped_rows = 0;
   header->chunk_number = 0;
   thread->tail = thread->head = __atomic_load_n(&header->head, __ATOMIC_RELAXED);
-  thread->header = header;
-  thread->data = ring->data;
-  thread->size = ring->size;
+  rk_thread_note_ring(thread);
   pthread_mutex_unlock(&ring->mutex);
   pthread_mutex_lock(&recording->mutex);
   recording->counts.rows_before += thread->row;

@@ -27,6 +27,8 @@
 #define RK_THREAD_NAME_SIZE      16
 #define RK_FLUSH_AGE_DEFAULT     1000000000
 #define RK_RING_SIZE_DEFAULT     ((size_t)1 << 20)
+#define RK_RING_GROWN_DEFAULT    ((size_t)16 << 20)
+#define RK_RINGS_GROWN_MAX       ((size_t)64 << 20) /* no ring grows beyond this sum of a recording's rings */
 #define RK_BLOCK_TIMEOUT_DEFAULT 5000000000
 #define RK_CLOSE_WALK_FRAMES     ((size_t)1 << 20)
 
@@ -61,7 +63,9 @@ typedef struct rk_timeline_set {
 typedef struct rk_ring {
   rk_ring_header *header; /* the mapping; NULL once closed */
   uint8_t *data;
-  size_t size;
+  size_t size;     /* grows while the ring is empty, by its thread's hand */
+  size_t size_max; /* not beyond this */
+  bool cramped;    /* atomic: larger, it would give chunks of more rows */
   uint32_t number;
   pthread_mutex_t mutex; /* who drains; guards all below and the header's tail and intent */
   uint32_t tag;
@@ -148,7 +152,7 @@ struct rk_recording {
   const rk_framing *framing;
   rk_compression compression; /* of chunks: none in units */
   int zstd_level;
-  size_t ring_size;
+  size_t ring_size, ring_size_max;
   int64_t flush_age_ns;
   int fd;             /* O_RDWR | O_APPEND; holds the participants' lock */
   int32_t references; /* atomic: the handle, exiting threads, process exit */
@@ -165,6 +169,7 @@ struct rk_recording {
   uint8_t builtin_defined[RK_BUILTIN_COMPONENT_COUNT]; /* atomic; 1 once in the definitions file */
   rk_pointers threads, rings;
   uint32_t ring_count; /* numbers given out */
+  size_t rings_size;   /* of all rings */
   int definitions_fd;  /* -1 until the first ring; holds this process's lock */
   int spool_fd;        /* the directory; -1 until the first ring */
   uint64_t definitions_size;
@@ -269,6 +274,9 @@ rk_status rk_define_writer(rk_recording *recording, const rk_ring *ring, rk_erro
 /* A ring file, made, allocated and mapped. No lock. */
 rk_ring *rk_ring_create(rk_recording *recording, uint32_t number, rk_error *error);
 void rk_ring_unmap(rk_ring *ring);
+/* Makes the ring four times as large; where that cannot be, it stays as it is for good. The ring is empty, its mutex is
+ * held, its thread calls. */
+void rk_ring_grow(rk_recording *recording, rk_ring *ring);
 /* Removes this process's files (keep: only closes them) and the directory if it is ours and empty. Mutex held. */
 void rk_spool_end(rk_recording *recording, bool keep);
 
@@ -281,6 +289,13 @@ rk_error *rk_thread_error(rk_recording *recording);
 rk_thread *rk_thread_enter_slow(rk_recording *recording, rk_status *status);
 /* A new tag and row numbers from 0 for the thread's ring, which is empty. */
 rk_status rk_thread_renew(rk_thread *thread, rk_error *error);
+/* The thread's own notes of where its ring lies. */
+static inline void rk_thread_note_ring(rk_thread *thread)
+{
+  thread->header = thread->ring->header;
+  thread->data = thread->ring->data;
+  thread->size = thread->ring->size;
+}
 void rk_threads_forget_after_fork(rk_recording *recording);
 /* Waits until no other thread is inside a call that logs; new ones find the recording closed. This thread may be inside
  * one itself, when a signal handler leaves the process by exit: that row is not published. */

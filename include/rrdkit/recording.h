@@ -63,6 +63,10 @@ typedef struct rk_recording_options {
   rk_compression compression; /* of the chunks of a plain recording */
   int zstd_level;             /* of "run.rrd.zst"; 0: 1. -7 to 19 */
   size_t ring_size; /* bytes per thread, rounded up to a power of two; 0: RRDKIT_RING_SIZE or 1 MiB; 64 KiB to 1 GiB */
+  /* A thread that logs so many entities that its chunks get few rows is given a larger ring, up to this size, rounded
+   * likewise, as long as the rings of this process have not grown beyond 64 MiB together. 0: ring_size where that, or
+   * the environment, sets one, else 16 MiB. */
+  size_t ring_size_max;
   int64_t flush_age_ns; /* no accepted row waits longer for its append; 0: 1 s */
   /* NULL: RRDKIT_SPOOL_DIR or "<path>.spool" beside the recording. May be on another file system (tmpfs, say: then rows
    * do not survive a reboot). Made if only its last part is missing, with the recording's mode and group; the files in

@@ -362,7 +362,8 @@ static bool read_state(int fd, ring_state *state)
   return true;
 }
 
-/* The stamp of the first row in [tail, head). RK_END: the tail has moved on meanwhile. RK_ERR_CORRUPT. */
+/* The stamp of the first row in [tail, head). RK_END: the tail has moved on, or the ring grown, meanwhile.
+ * RK_ERR_CORRUPT. */
 static rk_status first_stamp(int fd, const ring_state *state, int64_t *stamp)
 {
   uint64_t at = state->tail;
@@ -370,12 +371,11 @@ static rk_status first_stamp(int fd, const ring_state *state, int64_t *stamp)
     uint8_t row[RK_SPOOL_ROW_HEADER] = {0};
     const uint64_t place = at & (state->size - 1);
     const size_t room = state->size - place < sizeof row ? (size_t)(state->size - place) : sizeof row;
-    uint64_t tail;
-    if (!read_at(fd, row, room, RK_RING_HEADER_SIZE + place) ||
-        !read_at(fd, &tail, sizeof tail, offsetof(rk_ring_header, tail))) {
+    rk_ring_header after;
+    if (!read_at(fd, row, room, RK_RING_HEADER_SIZE + place) || !read_at(fd, &after, sizeof after, 0)) {
       return RK_ERR_CORRUPT;
     }
-    if (tail != state->tail) {
+    if (after.tail != state->tail || after.size != state->size) {
       return RK_END;
     }
     if (rk_load_u32(row + 4) != RK_SPOOL_SKIP) {

@@ -181,7 +181,7 @@ static bool read_rows(rk_orphan_finding *f, const opened *file, rk_orphan_ring *
       !read_at(f, file, ring->data, count - first, RK_RING_HEADER_SIZE) || !read_at(f, file, &after, sizeof after, 0)) {
     return false;
   }
-  if (after.tail == header->tail && after.tag == header->tag) {
+  if (after.tail == header->tail && after.tag == header->tag && after.size == size) {
     after.head = head;
     *header = after;
     return true;
