@@ -173,7 +173,7 @@ static const rk_component *define(rk_recording *recording, const char *name, con
   rk_component_complete(made);
   made->recording = recording;
   made->id = (uint32_t)(RK_BUILTIN_COMPONENT_COUNT + recording->components.count);
-  if (rk_define_component(recording, made, error) != RK_OK) {
+  if (rk_define(recording, RK_SPOOL_COMPONENT, made, error) != RK_OK) {
     return NULL;
   }
   rk_pointers_add(&recording->components, made);

@@ -46,7 +46,8 @@ static rk_status define_builtin(rk_thread *thread, const rk_component *component
   rk_status status = RK_OK;
   pthread_mutex_lock(&recording->mutex);
   if (__atomic_load_n(&recording->builtin_defined[component->id], __ATOMIC_RELAXED) == 0) {
-    status = rk_define_component(recording, component, &thread->error);
+    status = rk_define(recording, RK_SPOOL_COMPONENT, component, &thread->error);
+    __atomic_store_n(&recording->builtin_defined[component->id], status == RK_OK, __ATOMIC_RELEASE);
   }
   pthread_mutex_unlock(&recording->mutex);
   return status;

@@ -52,7 +52,7 @@ rk_entity *rk_entity_intern(rk_recording *recording, const char *normal_path, rk
   entity->recording = recording;
   entity->id = (uint32_t)recording->entities.count;
   memcpy(entity->path, normal_path, size + 1);
-  if (rk_define_entity(recording, entity, error) != RK_OK) {
+  if (rk_define(recording, RK_SPOOL_ENTITY, entity, error) != RK_OK) {
     return NULL;
   }
   rk_pointers_add(&recording->entities, entity);
@@ -69,6 +69,32 @@ static void cache(rk_thread *thread, rk_map *table, const void *key, size_t size
   }
 }
 
+/* The entity below `root` ("" or a path) whose path from there `text` is; `what` it is to the user. */
+static rk_entity *entity_below(rk_thread *thread, const char *root, const char *text, const char *what)
+{
+  rk_buffer normal = {0}, path = {0};
+  rk_entity *entity = NULL;
+  if (rk_entity_path_normalize(&normal, text, &thread->error) == RK_OK) {
+    const char *below = (const char *)normal.data;
+    rk_buffer_append(&path, root, strlen(root));
+    rk_buffer_append(&path, below, strlen(below) + 1);
+    if (rk_entity_path_reserved(below)) {
+      rk_fail(&thread->error, RK_ERR_MISUSE, RK_NO_OFFSET, "%s \"%.100s\": parts that begin with __ are reserved", what,
+              below);
+    } else if (path.failed) {
+      no_memory(&thread->error);
+    } else {
+      rk_recording *recording = thread->recording;
+      pthread_mutex_lock(&recording->mutex);
+      entity = rk_entity_intern(recording, (const char *)path.data, &thread->error);
+      pthread_mutex_unlock(&recording->mutex);
+    }
+  }
+  rk_buffer_free(&normal);
+  rk_buffer_free(&path);
+  return entity;
+}
+
 RK_API const rk_entity *rk_entity_at(rk_recording *recording, const char *path)
 {
   rk_thread *thread = recording == NULL ? NULL : rk_thread_get(recording);
@@ -81,23 +107,11 @@ RK_API const rk_entity *rk_entity_at(rk_recording *recording, const char *path)
   }
   const size_t size = strlen(path);
   rk_entity *entity = rk_map_get(&thread->entities, path, size);
-  if (entity != NULL) {
-    return entity;
-  }
-  rk_buffer normal = {0};
-  if (rk_entity_path_normalize(&normal, path, &thread->error) == RK_OK) {
-    if (rk_entity_path_reserved((const char *)normal.data)) {
-      rk_fail(&thread->error, RK_ERR_MISUSE, RK_NO_OFFSET,
-              "entity path \"%.100s\": parts that begin with __ are reserved", (const char *)normal.data);
-    } else {
-      pthread_mutex_lock(&recording->mutex);
-      entity = rk_entity_intern(recording, (const char *)normal.data, &thread->error);
-      pthread_mutex_unlock(&recording->mutex);
+  if (entity == NULL) {
+    entity = entity_below(thread, "", path, "entity path");
+    if (entity != NULL) {
+      cache(thread, &thread->entities, path, size, entity);
     }
-  }
-  rk_buffer_free(&normal);
-  if (entity != NULL) {
-    cache(thread, &thread->entities, path, size, entity);
   }
   return entity;
 }
@@ -112,28 +126,7 @@ RK_API const rk_entity *rk_recording_property(rk_recording *recording, const cha
     rk_fail(&thread->error, RK_ERR_MISUSE, RK_NO_OFFSET, "a property needs a name");
     return NULL;
   }
-  rk_buffer normal = {0}, path = {0};
-  rk_entity *entity = NULL;
-  if (rk_entity_path_normalize(&normal, name, &thread->error) == RK_OK) {
-    if (rk_entity_path_reserved((const char *)normal.data)) {
-      rk_fail(&thread->error, RK_ERR_MISUSE, RK_NO_OFFSET, "property \"%.100s\": parts that begin with __ are reserved",
-              (const char *)normal.data);
-    } else {
-      static const char root[] = "/__properties";
-      rk_buffer_append(&path, root, sizeof root - 1);
-      rk_buffer_append(&path, normal.data, strlen((const char *)normal.data) + 1);
-      if (path.failed) {
-        no_memory(&thread->error);
-      } else {
-        pthread_mutex_lock(&recording->mutex);
-        entity = rk_entity_intern(recording, (const char *)path.data, &thread->error);
-        pthread_mutex_unlock(&recording->mutex);
-      }
-    }
-  }
-  rk_buffer_free(&normal);
-  rk_buffer_free(&path);
-  return entity;
+  return entity_below(thread, "/__properties", name, "property");
 }
 
 /* ---- Timelines ---- */
@@ -155,7 +148,7 @@ static rk_timeline *timeline_intern(rk_recording *recording, const char *name, s
   timeline->id = (uint32_t)recording->timelines.count;
   timeline->kind = kind;
   memcpy(timeline->name, name, size + 1);
-  if (rk_define_timeline(recording, timeline, error) != RK_OK) {
+  if (rk_define(recording, RK_SPOOL_TIMELINE, timeline, error) != RK_OK) {
     return NULL;
   }
   rk_pointers_add(&recording->timelines, timeline);
@@ -244,7 +237,7 @@ static rk_status resolve_set(rk_thread *thread)
         set->id = (uint32_t)recording->time_sets.count + 1;
         set->count = count;
         memcpy(set->timelines, ids, count * sizeof *ids);
-        status = rk_define_time_set(recording, set, &thread->error);
+        status = rk_define(recording, RK_SPOOL_TIMELINE_SET, set, &thread->error);
       }
       if (set != NULL && status == RK_OK) {
         rk_pointers_add(&recording->time_sets, set);

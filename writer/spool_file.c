@@ -68,82 +68,52 @@ static rk_status write_definitions(rk_recording *recording, const rk_buffer *byt
   return RK_OK;
 }
 
-static rk_status define(rk_recording *recording, const rk_spool_definition *definition, rk_error *error)
+/* Appends the definition of what `kind` says that `item` is. */
+static void encode(rk_buffer *out, rk_spool_kind kind, const void *item)
+{
+  rk_spool_definition definition = {.kind = kind};
+  if (kind == RK_SPOOL_ENTITY) {
+    const rk_entity *entity = item;
+    definition.id = entity->id;
+    definition.texts[0] = text_of(entity->path);
+  } else if (kind == RK_SPOOL_TIMELINE) {
+    const rk_timeline *timeline = item;
+    definition.id = timeline->id;
+    definition.number = (uint32_t)timeline->kind;
+    definition.texts[0] = text_of(timeline->name);
+  } else if (kind == RK_SPOOL_TIMELINE_SET) {
+    const rk_timeline_set *set = item;
+    definition.id = set->id;
+    definition.number = set->count;
+    definition.texts[0] =
+        (rk_text){.data = (const char *)set->timelines, .size = set->count * sizeof set->timelines[0]};
+  } else if (kind == RK_SPOOL_COMPONENT) {
+    const rk_component *component = item;
+    const char *const texts[] = {component->name, component->archetype, component->component_type, component->type};
+    definition.id = component->id;
+    for (size_t i = 0; i < RK_SPOOL_TEXT_COUNT; i++) {
+      definition.texts[i] = text_of(texts[i]);
+    }
+  } else {
+    const rk_ring *ring = item;
+    definition.id = ring->tag;
+    definition.number = ring->number;
+    definition.values[0] = ring->tid;
+    definition.values[1] = ring->start_ns;
+    definition.values[2] = ring->clock_monotonic;
+    definition.values[3] = ring->clock_realtime;
+    definition.texts[0] = text_of(ring->thread_name);
+  }
+  rk_spool_definition_encode(out, &definition);
+}
+
+rk_status rk_define(rk_recording *recording, rk_spool_kind kind, const void *item, rk_error *error)
 {
   rk_buffer bytes = {0};
-  rk_spool_definition_encode(&bytes, definition);
+  encode(&bytes, kind, item);
   const rk_status status = write_definitions(recording, &bytes, error);
   rk_buffer_free(&bytes);
   return status;
-}
-
-static rk_spool_definition entity_definition(const rk_entity *entity)
-{
-  return (rk_spool_definition){.kind = RK_SPOOL_ENTITY, .id = entity->id, .texts = {text_of(entity->path)}};
-}
-
-static rk_spool_definition timeline_definition(const rk_timeline *timeline)
-{
-  return (rk_spool_definition){.kind = RK_SPOOL_TIMELINE,
-                               .id = timeline->id,
-                               .number = (uint32_t)timeline->kind,
-                               .texts = {text_of(timeline->name)}};
-}
-
-static rk_spool_definition time_set_definition(const rk_timeline_set *set)
-{
-  return (rk_spool_definition){
-      .kind = RK_SPOOL_TIMELINE_SET,
-      .id = set->id,
-      .number = set->count,
-      .texts = {{.data = (const char *)set->timelines, .size = set->count * sizeof set->timelines[0]}}};
-}
-
-static rk_spool_definition component_definition(const rk_component *component)
-{
-  return (rk_spool_definition){.kind = RK_SPOOL_COMPONENT,
-                               .id = component->id,
-                               .texts = {text_of(component->name), text_of(component->archetype),
-                                         text_of(component->component_type), text_of(component->type)}};
-}
-
-rk_status rk_define_entity(rk_recording *recording, const rk_entity *entity, rk_error *error)
-{
-  const rk_spool_definition definition = entity_definition(entity);
-  return define(recording, &definition, error);
-}
-
-rk_status rk_define_timeline(rk_recording *recording, const rk_timeline *timeline, rk_error *error)
-{
-  const rk_spool_definition definition = timeline_definition(timeline);
-  return define(recording, &definition, error);
-}
-
-rk_status rk_define_time_set(rk_recording *recording, const rk_timeline_set *set, rk_error *error)
-{
-  const rk_spool_definition definition = time_set_definition(set);
-  return define(recording, &definition, error);
-}
-
-rk_status rk_define_component(rk_recording *recording, const rk_component *component, rk_error *error)
-{
-  const rk_spool_definition definition = component_definition(component);
-  const rk_status status = define(recording, &definition, error);
-  if (status == RK_OK && component->recording == NULL) {
-    __atomic_store_n(&recording->builtin_defined[component->id], 1, __ATOMIC_RELEASE);
-  }
-  return status;
-}
-
-rk_status rk_define_writer(rk_recording *recording, const rk_ring *ring, rk_error *error)
-{
-  const rk_spool_definition definition = {
-      .kind = RK_SPOOL_WRITER,
-      .id = ring->tag,
-      .number = ring->number,
-      .values = {ring->tid, ring->start_ns, ring->clock_monotonic, ring->clock_realtime},
-      .texts = {text_of(ring->thread_name)}};
-  return define(recording, &definition, error);
 }
 
 static void encode_all(const rk_recording *recording, const rk_text *ids, rk_buffer *out)
@@ -158,21 +128,17 @@ static void encode_all(const rk_recording *recording, const rk_text *ids, rk_buf
                  realtime},
       .texts = {text_of(rk_boot_id()), text_of(rk_host_name()), text_of(rk_program_name()), *ids}};
   rk_spool_definition_encode(out, &process);
-  for (size_t i = 0; i < recording->entities.count; i++) {
-    const rk_spool_definition definition = entity_definition(recording->entities.items[i]);
-    rk_spool_definition_encode(out, &definition);
-  }
-  for (size_t i = 0; i < recording->timelines.count; i++) {
-    const rk_spool_definition definition = timeline_definition(recording->timelines.items[i]);
-    rk_spool_definition_encode(out, &definition);
-  }
-  for (size_t i = 0; i < recording->time_sets.count; i++) {
-    const rk_spool_definition definition = time_set_definition(recording->time_sets.items[i]);
-    rk_spool_definition_encode(out, &definition);
-  }
-  for (size_t i = 0; i < recording->components.count; i++) {
-    const rk_spool_definition definition = component_definition(recording->components.items[i]);
-    rk_spool_definition_encode(out, &definition);
+  const struct {
+    rk_spool_kind kind;
+    const rk_pointers *items;
+  } lists[] = {{RK_SPOOL_ENTITY, &recording->entities},
+               {RK_SPOOL_TIMELINE, &recording->timelines},
+               {RK_SPOOL_TIMELINE_SET, &recording->time_sets},
+               {RK_SPOOL_COMPONENT, &recording->components}};
+  for (size_t list = 0; list < sizeof lists / sizeof lists[0]; list++) {
+    for (size_t i = 0; i < lists[list].items->count; i++) {
+      encode(out, lists[list].kind, lists[list].items->items[i]);
+    }
   }
 }
 
@@ -267,24 +233,27 @@ void rk_spool_end(rk_recording *recording, bool keep)
 
 /* ---- Rings ---- */
 
-/* Every page present and writable, so that storing a row can neither fail nor fault in on a full disk. */
-static rk_status populate(int fd, uint8_t *map, size_t size)
+/* Gives the file its bytes [from, to) with blocks for all of them. 0 or an errno. */
+static int extend(int fd, size_t from, size_t to)
+{
+  rk_limit_guard guard;
+  rk_limit_guard_begin(&guard);
+  const int failed = posix_fallocate(fd, (off_t)from, (off_t)(to - from));
+  rk_limit_guard_end(&guard);
+  return failed;
+}
+
+/* Every page present and writable, so that storing a row can neither fail nor fault in on a full disk. The blocks are
+ * there, and nothing else. */
+static int populate(uint8_t *map, size_t size)
 {
   if (madvise(map, size, MADV_POPULATE_WRITE) == 0) {
-    return RK_OK;
+    return 0;
   }
-  if (errno != EINVAL) {
-    return RK_ERR_IO;
-  }
-  const int failed = posix_fallocate(fd, 0, (off_t)size); /* kernels before 5.14: blocks first, then pages */
-  if (failed != 0) {
-    errno = failed;
-    return RK_ERR_IO;
-  }
-  for (size_t at = 0; at < size; at += 4096) {
+  for (size_t at = 0; errno == EINVAL && at < size; at += 4096) { /* kernels before 5.14 */
     *(volatile uint8_t *)(map + at) = 0;
   }
-  return RK_OK;
+  return errno == EINVAL ? 0 : errno;
 }
 
 rk_ring *rk_ring_create(rk_recording *recording, uint32_t number, rk_error *error)
@@ -298,16 +267,11 @@ rk_ring *rk_ring_create(rk_recording *recording, uint32_t number, rk_error *erro
   char name[NAME_SIZE];
   ring_name(recording, number, name);
   const int fd = rk_spool_create(recording, name, O_RDWR);
-  rk_limit_guard guard;
-  rk_limit_guard_begin(&guard);
-  int failed = fd < 0 ? errno : posix_fallocate(fd, 0, (off_t)map_size);
-  rk_limit_guard_end(&guard);
+  int failed = fd < 0 ? errno : extend(fd, 0, map_size);
   uint8_t *map = MAP_FAILED;
   if (failed == 0) {
     map = mmap(NULL, map_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (map == MAP_FAILED || madvise(map, map_size, MADV_DONTFORK) != 0 || populate(fd, map, map_size) != RK_OK) {
-      failed = errno;
-    }
+    failed = map == MAP_FAILED || madvise(map, map_size, MADV_DONTFORK) != 0 ? errno : populate(map, map_size);
   }
   if (failed != 0) {
     rk_fail_errno(error, failed, "cannot make a ring of %zu bytes in %.80s", recording->ring_size,
@@ -351,16 +315,13 @@ static bool enlarge(const rk_recording *recording, rk_ring *ring, size_t larger)
   if (fd < 0) {
     return false;
   }
-  rk_limit_guard guard;
-  rk_limit_guard_begin(&guard);
-  bool done = posix_fallocate(fd, (off_t)before, (off_t)(after - before)) == 0;
-  rk_limit_guard_end(&guard);
+  bool done = extend(fd, before, after) == 0;
   uint8_t *map = done ? mremap(ring->header, before, after, MREMAP_MAYMOVE) : MAP_FAILED;
   done = map != MAP_FAILED;
   if (done) {
     ring->header = (rk_ring_header *)(void *)map;
     ring->data = map + RK_RING_HEADER_SIZE;
-    done = populate(fd, map + before, after - before) == RK_OK;
+    done = populate(map + before, after - before) == 0;
   }
   if (!done) {
     if (map != MAP_FAILED) {

@@ -204,7 +204,7 @@ rk_status rk_thread_renew(rk_thread *thread, rk_error *error)
   pthread_mutex_lock(&recording->mutex);
   recording->counts.rows_before += thread->row;
   __atomic_store_n(&thread->row, 0, __ATOMIC_RELAXED);
-  const rk_status status = rk_define_writer(recording, ring, error);
+  const rk_status status = rk_define(recording, RK_SPOOL_WRITER, ring, error);
   pthread_mutex_unlock(&recording->mutex);
   return status;
 }

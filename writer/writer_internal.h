@@ -265,12 +265,9 @@ int rk_spool_create(const rk_recording *recording, const char *name, int flags);
 /* ---- spool_file.c ---- */
 /* Makes the directory and this process's definitions file, and writes what is defined so far. Mutex held. */
 rk_status rk_spool_start(rk_recording *recording, rk_error *error);
-/* Appends definitions, if the spool has started. Mutex held. */
-rk_status rk_define_entity(rk_recording *recording, const rk_entity *entity, rk_error *error);
-rk_status rk_define_timeline(rk_recording *recording, const rk_timeline *timeline, rk_error *error);
-rk_status rk_define_time_set(rk_recording *recording, const rk_timeline_set *set, rk_error *error);
-rk_status rk_define_component(rk_recording *recording, const rk_component *component, rk_error *error);
-rk_status rk_define_writer(rk_recording *recording, const rk_ring *ring, rk_error *error);
+/* Appends the definition of an rk_entity, rk_component, rk_timeline, rk_timeline_set or (a writer) rk_ring, if the
+ * spool has started. Mutex held. */
+rk_status rk_define(rk_recording *recording, rk_spool_kind kind, const void *item, rk_error *error);
 /* A ring file, made, allocated and mapped. No lock. */
 rk_ring *rk_ring_create(rk_recording *recording, uint32_t number, rk_error *error);
 void rk_ring_unmap(rk_ring *ring);
