@@ -1,8 +1,11 @@
-/* What a call does whose ring is full while the system refuses to append: wait, or drop its row and count it. */
+/* What a call does beyond writing its row: draining its ring when that is full or nearly so, and waiting, or dropping
+ * the row and counting it, while the system refuses to append. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "format/bytes.h"
 #include "format/error.h"
 #include "writer/writer_internal.h"
 
@@ -25,7 +28,9 @@ static rk_status drop(rk_thread *thread)
   return error->status = RK_ERR_FULL;
 }
 
-rk_status rk_full(rk_thread *thread, int64_t *since)
+/* The append was refused with the thread's error: waits or gives up as the recording's policy says. RK_OK: try again.
+ * Otherwise the row is dropped and counted. `*since`: 0 at first. */
+static rk_status wait_or_drop(rk_thread *thread, int64_t *since)
 {
   rk_recording *recording = thread->recording;
   const int64_t now = rk_clock(CLOCK_MONOTONIC);
@@ -48,4 +53,110 @@ rk_status rk_full(rk_thread *thread, int64_t *since)
   nanosleep(&pause, NULL);
   rk_cancel_restore(cancel);
   return RK_OK;
+}
+
+/* Drains the thread's own ring. `wait`: also if the background thread is at it. RK_END: it is, and was not waited for.
+ */
+static rk_status drain_own(rk_thread *thread, bool wait)
+{
+  rk_ring *ring = thread->ring;
+  if (wait) {
+    pthread_mutex_lock(&ring->mutex);
+  } else if (pthread_mutex_trylock(&ring->mutex) != 0) {
+    return RK_END;
+  }
+  const rk_status status = rk_ring_drain_locked(thread->recording, ring, &thread->error);
+  if (status == RK_OK && __atomic_load_n(&ring->cramped, __ATOMIC_RELAXED)) {
+    rk_ring_grow(thread->recording, ring);
+    rk_thread_note_ring(thread);
+  }
+  pthread_mutex_unlock(&ring->mutex);
+  if (status != RK_OK) {
+    rk_background_note(thread->recording, &thread->error);
+  }
+  thread->tail = __atomic_load_n(&ring->header->tail, __ATOMIC_ACQUIRE);
+  return status;
+}
+
+rk_status rk_make_room(rk_thread *thread, size_t size)
+{
+  int64_t since = 0;
+  for (int attempt = 0; attempt < 3;) {
+    thread->tail = __atomic_load_n(&thread->ring->header->tail, __ATOMIC_ACQUIRE);
+    const uint64_t contiguous = thread->size - (thread->head & (thread->size - 1));
+    const uint64_t needed = size <= contiguous ? size : contiguous + size;
+    if (needed <= thread->size - (thread->head - thread->tail)) {
+      if (size > contiguous) {
+        uint8_t *skip = thread->data + (thread->head & (thread->size - 1));
+        rk_store_u32(skip, (uint32_t)contiguous);
+        rk_store_u32(skip + 4, RK_SPOOL_SKIP);
+        thread->head += contiguous; /* published with the row */
+      }
+      return RK_OK;
+    }
+    if (thread->full_until_ns != 0 && rk_clock(CLOCK_MONOTONIC) < thread->full_until_ns) {
+      return wait_or_drop(thread, &since);
+    }
+    rk_status status = drain_own(thread, true);
+    if (status == RK_OK) {
+      attempt++;
+    } else if (status != RK_ERR_IO || (status = wait_or_drop(thread, &since)) != RK_OK) {
+      return status;
+    }
+  }
+  return rk_fail(&thread->error, RK_ERR_IO, RK_NO_OFFSET, "the ring stays full");
+}
+
+rk_status rk_log_large(rk_thread *thread, uint8_t *row, size_t size)
+{
+  rk_ring *ring = thread->ring;
+  rk_status status;
+  int64_t since = 0;
+  do {
+    pthread_mutex_lock(&ring->mutex);
+    status = rk_ring_drain_locked(thread->recording, ring, &thread->error);
+    if (status == RK_OK) {
+      status = rk_ring_append_row(thread->recording, ring, row, size, &thread->error);
+    }
+    pthread_mutex_unlock(&ring->mutex);
+    if (status == RK_OK) {
+      __atomic_store_n(&thread->row, thread->row + 1, __ATOMIC_RELAXED);
+      break;
+    }
+    rk_background_note(thread->recording, &thread->error);
+  } while (status == RK_ERR_IO && (status = wait_or_drop(thread, &since)) == RK_OK);
+  __atomic_store_n(&thread->header->logging, 0, __ATOMIC_RELEASE); /* head has not moved */
+  free(row);
+  return status;
+}
+
+void rk_drain_early(rk_thread *thread)
+{
+  thread->tail = __atomic_load_n(&thread->ring->header->tail, __ATOMIC_ACQUIRE);
+  if ((thread->head - thread->tail > thread->size / 4 * 3 ||
+       __atomic_load_n(&thread->ring->cramped, __ATOMIC_RELAXED)) &&
+      !__atomic_load_n(&thread->recording->refused, __ATOMIC_RELAXED)) { /* else the background thread tries */
+    const rk_error before = thread->error;
+    drain_own(thread, false); /* the row is accepted; a failure is noted for the recording */
+    thread->error = before;
+  }
+}
+
+rk_status rk_thread_wrap(rk_thread *thread)
+{
+  const rk_status status = drain_own(thread, true);
+  return status == RK_OK ? rk_thread_renew(thread, &thread->error) : status;
+}
+
+rk_status rk_define_builtin(rk_thread *thread, const rk_component *component)
+{
+  rk_recording *recording = thread->recording;
+  rk_status status = RK_OK;
+  pthread_mutex_lock(&recording->mutex);
+  if (__atomic_load_n(&recording->builtin_defined[component->id], __ATOMIC_RELAXED) == 0) {
+    status = rk_define(recording, RK_SPOOL_COMPONENT, component, &thread->error);
+    __atomic_store_n(&recording->builtin_defined[component->id], status == RK_OK, __ATOMIC_RELEASE);
+  }
+  pthread_mutex_unlock(&recording->mutex);
+  return status;
 }

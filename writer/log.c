@@ -11,8 +11,6 @@
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
-#define SIZES_MAX 16 /* cells whose sizes are remembered between measuring and copying */
-
 /* Data bytes of a cell in a row; SIZE_MAX: refused. */
 static inline size_t measure(const rk_cell *cell, rk_error *error)
 {
@@ -39,21 +37,12 @@ static inline uint8_t *write_cell(const rk_cell *cell, size_t size, uint8_t *out
   return rk_cell_write(cell, size, out);
 }
 
-/* The built-in component's definition goes to the spool before its first row. */
-static rk_status define_builtin(rk_thread *thread, const rk_component *component)
+static RK_FAR rk_status refuse_component(rk_thread *thread, const rk_cell *cell, const char *what)
 {
-  rk_recording *recording = thread->recording;
-  rk_status status = RK_OK;
-  pthread_mutex_lock(&recording->mutex);
-  if (__atomic_load_n(&recording->builtin_defined[component->id], __ATOMIC_RELAXED) == 0) {
-    status = rk_define(recording, RK_SPOOL_COMPONENT, component, &thread->error);
-    __atomic_store_n(&recording->builtin_defined[component->id], status == RK_OK, __ATOMIC_RELEASE);
-  }
-  pthread_mutex_unlock(&recording->mutex);
-  return status;
+  return rk_fail(&thread->error, RK_ERR_MISUSE, RK_NO_OFFSET, "component \"%.80s\" is %s", cell->component->name, what);
 }
 
-static rk_status check_component(rk_thread *thread, const rk_cell *cells, size_t index)
+static inline rk_status check_component(rk_thread *thread, const rk_cell *cells, size_t index)
 {
   const rk_component *component = cells[index].component;
   if (unlikely(component == NULL)) {
@@ -61,19 +50,17 @@ static rk_status check_component(rk_thread *thread, const rk_cell *cells, size_t
   }
   for (size_t i = 0; i < index; i++) {
     if (unlikely(cells[i].component == component)) {
-      return rk_fail(&thread->error, RK_ERR_MISUSE, RK_NO_OFFSET, "component \"%.80s\" is given twice",
-                     component->name);
+      return refuse_component(thread, &cells[i], "given twice");
     }
   }
   if (likely(component->recording == NULL)) {
     return likely(__atomic_load_n(&thread->recording->builtin_defined[component->id], __ATOMIC_ACQUIRE) != 0)
                ? RK_OK
-               : define_builtin(thread, component);
+               : rk_define_builtin(thread, component);
   }
   return likely(component->recording == thread->recording)
              ? RK_OK
-             : rk_fail(&thread->error, RK_ERR_MISUSE, RK_NO_OFFSET, "component \"%.80s\" is of another recording",
-                       component->name);
+             : refuse_component(thread, &cells[index], "of another recording");
 }
 
 /* Before a row takes its stamp: who follows the recording then knows that one is under way (SPEC 18.2). */
@@ -84,129 +71,87 @@ static inline void begin_row(const rk_thread *thread)
   __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
-/* Everything after the row's size is known. `sizes` may hold only the first SIZES_MAX. */
-static inline void write_row(const rk_thread *thread, const rk_entity *entity, const rk_cell *cells, size_t cell_count,
-                             const size_t *sizes, bool is_static, size_t size, uint8_t *out)
+static inline uint8_t *row_at_head(const rk_thread *thread)
+{
+  return thread->data + (thread->head & (thread->size - 1));
+}
+
+/* How large a row may be that is written there as things are: what is free before the ring's end, as far as this thread
+ * knows, and no more than half of the ring. */
+static inline size_t room_at_head(const rk_thread *thread)
+{
+  const uint64_t contiguous = thread->size - (thread->head & (thread->size - 1));
+  const uint64_t unused = thread->size - (thread->head - thread->tail);
+  const uint64_t room = unused < contiguous ? unused : contiguous;
+  return room < thread->size / 2 ? room : thread->size / 2;
+}
+
+static inline size_t cells_offset(const rk_thread *thread, bool is_static)
+{
+  return RK_SPOOL_ROW_HEADER + (is_static ? 0 : (size_t)8 * thread->time_count);
+}
+
+static inline int64_t take_stamp(rk_thread *thread)
+{
+  const rk_recording *recording = thread->recording;
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec + recording->clock_offset;
+}
+
+/* All of a row but its cells, which are there. */
+static inline void write_head(rk_thread *thread, const rk_entity *entity, size_t cell_count, bool is_static,
+                              size_t size, uint8_t *out)
 {
   const uint32_t time_count = is_static ? 0 : thread->time_count;
-  struct timespec now;
-  begin_row(thread);
-  clock_gettime(CLOCK_MONOTONIC, &now);
   rk_store_u32(out, (uint32_t)size);
   rk_store_u32(out + 4, thread->row);
-  rk_store_i64(out + 8, (int64_t)now.tv_sec * 1000000000 + now.tv_nsec + thread->recording->clock_offset);
   rk_store_u32(out + 16, entity->id);
   rk_store_u32(out + 20, is_static ? 0 : thread->time_set);
   rk_store_u32(out + 24, (uint32_t)cell_count | (is_static ? 1U << 16 : 0U) | time_count << 24);
   rk_store_u32(out + 28, 0);
-  out += RK_SPOOL_ROW_HEADER;
   for (uint32_t i = 0; i < time_count; i++) {
-    rk_store_i64(out, thread->time_values[i].value);
-    out += 8;
+    rk_store_i64(out + RK_SPOOL_ROW_HEADER + (size_t)8 * i, thread->time_values[i].value);
   }
+  begin_row(thread);
+  rk_store_i64(out + 8, take_stamp(thread));
+}
+
+static void write_cells(const rk_cell *cells, size_t cell_count, uint8_t *out)
+{
   for (size_t i = 0; i < cell_count; i++) {
-    out = write_cell(&cells[i], i < SIZES_MAX ? sizes[i] : rk_cell_size(&cells[i], NULL), out);
+    out = rk_cell_write(&cells[i], rk_cell_size(&cells[i], NULL), out);
   }
 }
 
-/* Drains the thread's own ring. `wait`: also if the background thread is at it. RK_END: it is, and was not waited for.
- */
-static rk_status drain_own(rk_thread *thread, bool wait)
+static RK_FAR rk_status refuse_call(rk_thread *thread, const rk_entity *entity)
 {
-  rk_ring *ring = thread->ring;
-  if (wait) {
-    pthread_mutex_lock(&ring->mutex);
-  } else if (pthread_mutex_trylock(&ring->mutex) != 0) {
-    return RK_END;
+  if (entity == NULL && thread->error.status != RK_OK) {
+    return thread->error.status;
   }
-  const rk_status status = rk_ring_drain_locked(thread->recording, ring, &thread->error);
-  if (status == RK_OK && __atomic_load_n(&ring->cramped, __ATOMIC_RELAXED)) {
-    rk_ring_grow(thread->recording, ring);
-    rk_thread_note_ring(thread);
-  }
-  pthread_mutex_unlock(&ring->mutex);
-  if (status != RK_OK) {
-    rk_background_note(thread->recording, &thread->error);
-  }
-  thread->tail = __atomic_load_n(&ring->header->tail, __ATOMIC_ACQUIRE);
-  return status;
+  return rk_fail(&thread->error, RK_ERR_MISUSE, RK_NO_OFFSET,
+                 entity == NULL                           ? "the entity is NULL"
+                 : entity->recording != thread->recording ? "the entity is of another recording"
+                                                          : "a row has 1 to %d cells",
+                 RK_SPOOL_CELLS_MAX);
 }
 
-/* Makes room for `size` bytes in a row; a skip to the ring's end may be needed first. */
-static rk_status make_room(rk_thread *thread, size_t size)
+static inline __attribute__((always_inline)) rk_status
+log_entered(rk_thread *thread, const rk_entity *entity, const rk_cell *cells, size_t cell_count, bool is_static)
 {
-  int64_t since = 0;
-  for (int attempt = 0; attempt < 3;) {
-    thread->tail = __atomic_load_n(&thread->ring->header->tail, __ATOMIC_ACQUIRE);
-    const uint64_t contiguous = thread->size - (thread->head & (thread->size - 1));
-    const uint64_t needed = size <= contiguous ? size : contiguous + size;
-    if (needed <= thread->size - (thread->head - thread->tail)) {
-      if (size > contiguous) {
-        uint8_t *skip = thread->data + (thread->head & (thread->size - 1));
-        rk_store_u32(skip, (uint32_t)contiguous);
-        rk_store_u32(skip + 4, RK_SPOOL_SKIP);
-        thread->head += contiguous; /* published with the row */
-      }
-      return RK_OK;
-    }
-    if (thread->full_until_ns != 0 && rk_clock(CLOCK_MONOTONIC) < thread->full_until_ns) {
-      return rk_full(thread, &since);
-    }
-    rk_status status = drain_own(thread, true);
-    if (status == RK_OK) {
-      attempt++;
-    } else if (status != RK_ERR_IO || (status = rk_full(thread, &since)) != RK_OK) {
+  if (unlikely(entity == NULL || entity->recording != thread->recording || cells == NULL ||
+               cell_count - 1 >= RK_SPOOL_CELLS_MAX)) {
+    return refuse_call(thread, entity);
+  }
+  if (unlikely(thread->row == RK_SPOOL_SKIP)) {
+    const rk_status status = rk_thread_wrap(thread);
+    if (status != RK_OK) {
       return status;
     }
   }
-  return rk_fail(&thread->error, RK_ERR_IO, RK_NO_OFFSET, "the ring stays full");
-}
-
-/* A row too large for the ring goes straight to the file, after the ring's rows. */
-static rk_status log_large(rk_thread *thread, const rk_entity *entity, const rk_cell *cells, size_t cell_count,
-                           const size_t *sizes, bool is_static, size_t size)
-{
-  uint8_t *row = malloc(size);
-  if (row == NULL) {
-    return rk_fail(&thread->error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a row of %zu bytes", size);
-  }
-  write_row(thread, entity, cells, cell_count, sizes, is_static, size, row);
-  rk_ring *ring = thread->ring;
-  rk_status status;
-  int64_t since = 0;
-  do {
-    pthread_mutex_lock(&ring->mutex);
-    status = rk_ring_drain_locked(thread->recording, ring, &thread->error);
-    if (status == RK_OK) {
-      status = rk_ring_append_row(thread->recording, ring, row, size, &thread->error);
-    }
-    pthread_mutex_unlock(&ring->mutex);
-    if (status == RK_OK) {
-      __atomic_store_n(&thread->row, thread->row + 1, __ATOMIC_RELAXED);
-      break;
-    }
-    rk_background_note(thread->recording, &thread->error);
-  } while (status == RK_ERR_IO && (status = rk_full(thread, &since)) == RK_OK);
-  __atomic_store_n(&thread->header->logging, 0, __ATOMIC_RELEASE); /* head has not moved */
-  free(row);
-  return status;
-}
-
-static rk_status log_entered(rk_thread *thread, const rk_entity *entity, const rk_cell *cells, size_t cell_count,
-                             bool is_static)
-{
-  if (unlikely(entity == NULL)) {
-    return thread->error.status != RK_OK ? thread->error.status
-                                         : rk_fail(&thread->error, RK_ERR_MISUSE, RK_NO_OFFSET, "the entity is NULL");
-  }
-  if (unlikely(entity->recording != thread->recording)) {
-    return rk_fail(&thread->error, RK_ERR_MISUSE, RK_NO_OFFSET, "the entity is of another recording");
-  }
-  if (unlikely(cells == NULL || cell_count == 0 || cell_count > RK_SPOOL_CELLS_MAX)) {
-    return rk_fail(&thread->error, RK_ERR_MISUSE, RK_NO_OFFSET, "a row has 1 to %d cells", RK_SPOOL_CELLS_MAX);
-  }
-  size_t sizes[SIZES_MAX];
-  size_t size = RK_SPOOL_ROW_HEADER + (is_static ? 0 : (size_t)8 * thread->time_count);
+  const size_t room = room_at_head(thread);
+  uint8_t *row = row_at_head(thread);
+  size_t size = cells_offset(thread, is_static);
   for (size_t i = 0; i < cell_count; i++) {
     const rk_status status = check_component(thread, cells, i);
     if (unlikely(status != RK_OK)) {
@@ -216,52 +161,44 @@ static rk_status log_entered(rk_thread *thread, const rk_entity *entity, const r
     if (unlikely(data == SIZE_MAX)) {
       return RK_ERR_MISUSE;
     }
-    if (i < SIZES_MAX) {
-      sizes[i] = data;
-    }
+    const size_t begin = size;
     size += RK_SPOOL_CELL_HEADER + rk_align_up(data, 8);
-    if (unlikely(size > RK_SPOOL_ROW_MAX)) {
+    if (likely(size <= room)) {
+      write_cell(&cells[i], data, row + begin);
+    } else if (size > RK_SPOOL_ROW_MAX) {
       return rk_fail(&thread->error, RK_ERR_MISUSE, RK_NO_OFFSET, "a row is larger than %zu bytes", RK_SPOOL_ROW_MAX);
     }
   }
-  if (unlikely(thread->row == RK_SPOOL_SKIP)) { /* all its row numbers are used: go on as a new writer */
-    rk_status status = drain_own(thread, true);
-    if (status == RK_OK) {
-      status = rk_thread_renew(thread, &thread->error);
+  const bool is_large = size > thread->size / 2;
+  if (unlikely(size > room)) {
+    if (is_large) {
+      row = malloc(size);
+      if (row == NULL) {
+        return rk_fail(&thread->error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a row of %zu bytes", size);
+      }
+    } else {
+      const rk_status status = rk_make_room(thread, size);
+      if (status != RK_OK) {
+        return status;
+      }
+      row = row_at_head(thread);
     }
-    if (status != RK_OK) {
-      return status;
-    }
+    write_cells(cells, cell_count, row + cells_offset(thread, is_static));
   }
-  if (unlikely(size > thread->size / 2)) {
-    return log_large(thread, entity, cells, cell_count, sizes, is_static, size);
+  write_head(thread, entity, cell_count, is_static, size, row);
+  if (unlikely(is_large)) {
+    return rk_log_large(thread, row, size);
   }
-  const uint64_t used = thread->head - thread->tail;
-  if (unlikely(size > thread->size - used || size > thread->size - (thread->head & (thread->size - 1)))) {
-    const rk_status status = make_room(thread, size);
-    if (status != RK_OK) {
-      return status;
-    }
-  }
-  write_row(thread, entity, cells, cell_count, sizes, is_static, size,
-            thread->data + (thread->head & (thread->size - 1)));
   __atomic_store_n(&thread->row, thread->row + 1, __ATOMIC_RELAXED);
   thread->head += size;
   __atomic_store_n(&thread->header->head, thread->head, __ATOMIC_RELEASE);
   if (unlikely(thread->head - thread->tail > thread->size / 4 * 3)) {
-    thread->tail = __atomic_load_n(&thread->ring->header->tail, __ATOMIC_ACQUIRE);
-    if ((thread->head - thread->tail > thread->size / 4 * 3 ||
-         __atomic_load_n(&thread->ring->cramped, __ATOMIC_RELAXED)) &&
-        !__atomic_load_n(&thread->recording->refused, __ATOMIC_RELAXED)) { /* else the background thread tries */
-      const rk_error before = thread->error;
-      drain_own(thread, false); /* the row is accepted; a failure is noted for the recording */
-      thread->error = before;
-    }
+    rk_drain_early(thread);
   }
   return RK_OK;
 }
 
-static inline rk_status log_row(rk_recording *recording, const rk_entity *entity, const rk_cell *cells,
+static RK_FAR rk_status log_row(rk_recording *recording, const rk_entity *entity, const rk_cell *cells,
                                 size_t cell_count, bool is_static)
 {
   if (unlikely(recording == NULL)) {

@@ -331,9 +331,17 @@ void rk_limit_guard_end(const rk_limit_guard *guard);
 int rk_reserve(rk_recording *recording, size_t size);
 
 /* ---- full.c ---- */
-/* The ring is full and the append was refused with *why (the thread's error): waits or gives up as the recording's
- * policy says. RK_OK: try again. Otherwise the row is dropped and counted. `*since`: 0 at first. */
-rk_status rk_full(rk_thread *thread, int64_t *since);
+/* Makes room for `size` bytes in a row at the head; a skip to the ring's end may be needed first. RK_ERR_FULL: the row
+ * is dropped and counted. */
+rk_status rk_make_room(rk_thread *thread, size_t size);
+/* A row too large for the ring, stamped, goes straight to the file, after the ring's rows. Frees it. */
+rk_status rk_log_large(rk_thread *thread, uint8_t *row, size_t size);
+/* The ring is three quarters full: drains it, unless the background thread is at it. */
+void rk_drain_early(rk_thread *thread);
+/* All row numbers are used: the thread goes on as a new writer. */
+rk_status rk_thread_wrap(rk_thread *thread);
+/* The built-in component's definition goes to the spool, before its first row. */
+rk_status rk_define_builtin(rk_thread *thread, const rk_component *component);
 
 /* ---- watch.c ---- */
 /* What the background thread does about once a second besides draining: the walk, the path's file, fdatasync. */
