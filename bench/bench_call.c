@@ -16,6 +16,7 @@ typedef struct call_case {
   size_t size;
   unsigned threads, processes;
   bool paced; /* a million rows a second, not as many as go */
+  rk_clock_source clock;
 } call_case;
 
 /* What one worker saw. */
@@ -156,7 +157,7 @@ static void judge(const bench_options *o, const call_case *is)
   for (int i = 0; i < o->runs; i++) {
     fleet_result result;
     fleet_run(&(fleet_plan){.path = "call.rrd",
-                            .options = {.application_id = "bench"},
+                            .options = {.application_id = "bench", .clock = is->clock},
                             .processes = is->processes,
                             .threads = is->threads,
                             .size = is->size,
@@ -196,21 +197,22 @@ static void judge(const bench_options *o, const call_case *is)
 int main(int argc, char **argv)
 {
   static const call_case cases[] = {
-      {"16 B", HANDLE, 16, 1, 1, false},
-      {"64 B", HANDLE, 64, 1, 1, false},
-      {"64 B, a million a second", HANDLE, 64, 1, 1, true},
-      {"256 B", HANDLE, 256, 1, 1, false},
-      {"4 KiB", HANDLE, 4096, 1, 1, false},
-      {"64 KiB", HANDLE, 65536, 1, 1, false},
-      {"64 B, entity by text", TEXT, 64, 1, 1, false},
-      {"Scalars of 8", SCALARS, 64, 1, 1, false},
-      {"Boxes2D of 5", BOXES, 80, 1, 1, false},
-      {"TextLog", TEXT_LOG, 40, 1, 1, false},
-      {"64 B, 2 threads", HANDLE, 64, 2, 1, false},
-      {"64 B, 10 threads", HANDLE, 64, 10, 1, false},
-      {"64 B, 2 processes", HANDLE, 64, 1, 2, false},
-      {"64 B, 4 processes", HANDLE, 64, 1, 4, false},
-      {"64 B, 10 processes", HANDLE, 64, 1, 10, false},
+      {"16 B", HANDLE, 16, 1, 1, false, RK_CLOCK_MONOTONIC},
+      {"64 B", HANDLE, 64, 1, 1, false, RK_CLOCK_MONOTONIC},
+      {"64 B, TSC", HANDLE, 64, 1, 1, false, RK_CLOCK_TSC},
+      {"64 B, a million a second", HANDLE, 64, 1, 1, true, RK_CLOCK_MONOTONIC},
+      {"256 B", HANDLE, 256, 1, 1, false, RK_CLOCK_MONOTONIC},
+      {"4 KiB", HANDLE, 4096, 1, 1, false, RK_CLOCK_MONOTONIC},
+      {"64 KiB", HANDLE, 65536, 1, 1, false, RK_CLOCK_MONOTONIC},
+      {"64 B, entity by text", TEXT, 64, 1, 1, false, RK_CLOCK_MONOTONIC},
+      {"Scalars of 8", SCALARS, 64, 1, 1, false, RK_CLOCK_MONOTONIC},
+      {"Boxes2D of 5", BOXES, 80, 1, 1, false, RK_CLOCK_MONOTONIC},
+      {"TextLog", TEXT_LOG, 40, 1, 1, false, RK_CLOCK_MONOTONIC},
+      {"64 B, 2 threads", HANDLE, 64, 2, 1, false, RK_CLOCK_MONOTONIC},
+      {"64 B, 10 threads", HANDLE, 64, 10, 1, false, RK_CLOCK_MONOTONIC},
+      {"64 B, 2 processes", HANDLE, 64, 1, 2, false, RK_CLOCK_MONOTONIC},
+      {"64 B, 4 processes", HANDLE, 64, 1, 4, false, RK_CLOCK_MONOTONIC},
+      {"64 B, 10 processes", HANDLE, 64, 1, 10, false, RK_CLOCK_MONOTONIC},
   };
   bench_options o;
   bench_start(&o, argc, argv);

@@ -94,6 +94,9 @@ static inline size_t cells_offset(const rk_thread *thread, bool is_static)
 static inline int64_t take_stamp(rk_thread *thread)
 {
   const rk_recording *recording = thread->recording;
+  if (recording->clock == RK_CLOCK_TSC) {
+    return rk_tick_clock_stamp(&thread->clock, rk_ticks(), rk_tick_clock_read) + recording->clock_offset;
+  }
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec + recording->clock_offset;

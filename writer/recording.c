@@ -51,6 +51,19 @@ static size_t power_of_two(size_t at_least)
   return size;
 }
 
+static rk_status take_clock(rk_recording *recording, rk_clock_source asked, rk_error *error)
+{
+  const char *text = asked == RK_CLOCK_DEFAULT ? getenv("RRDKIT_CLOCK") : NULL;
+  text = text == NULL ? "" : text;
+  const bool is_tsc = asked == RK_CLOCK_TSC || strcmp(text, "tsc") == 0;
+  if (asked < RK_CLOCK_DEFAULT || asked > RK_CLOCK_TSC ||
+      (text[0] != '\0' && !is_tsc && strcmp(text, "monotonic") != 0)) {
+    return rk_fail(error, RK_ERR_MISUSE, RK_NO_OFFSET, "unknown clock");
+  }
+  recording->clock = is_tsc && rk_ticks_usable() ? RK_CLOCK_TSC : RK_CLOCK_MONOTONIC;
+  return RK_OK;
+}
+
 static rk_status take_options(rk_recording *recording, const rk_recording_options *options, rk_error *error)
 {
   rk_status status = check_id("application", options->application_id, false, error);
@@ -86,7 +99,7 @@ static rk_status take_options(rk_recording *recording, const rk_recording_option
   recording->compression = options->compression == RK_COMPRESSION_DEFAULT ? RK_COMPRESSION_LZ4 : options->compression;
   recording->zstd_level = options->zstd_level == 0 ? 1 : options->zstd_level;
   recording->flush_age_ns = options->flush_age_ns == 0 ? RK_FLUSH_AGE_DEFAULT : options->flush_age_ns;
-  return RK_OK;
+  return take_clock(recording, options->clock, error);
 }
 
 static void recording_destroy(rk_recording *recording)
@@ -430,6 +443,11 @@ RK_API const char *rk_recording_recording_id(const rk_recording *recording)
 RK_API const char *rk_recording_path(const rk_recording *recording)
 {
   return recording == NULL ? NULL : recording->path;
+}
+
+RK_API rk_clock_source rk_recording_clock(const rk_recording *recording)
+{
+  return recording == NULL ? RK_CLOCK_DEFAULT : recording->clock;
 }
 
 RK_API int64_t rk_recording_now(const rk_recording *recording)

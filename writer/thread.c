@@ -275,6 +275,7 @@ void rk_threads_forget_after_fork(rk_recording *recording)
       own->busy = 0;
       own->row = 0;
       own->ring = NULL;
+      own->clock = (rk_tick_clock){0}; /* the child's clock may be another: time namespaces */
     } else {
       thread->next = forgotten;
       forgotten = thread;

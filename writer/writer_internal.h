@@ -17,6 +17,7 @@
 #include "format/messages.h"
 #include "format/spool.h"
 #include "rrdkit/recording.h"
+#include "writer/clock.h"
 #include "writer/component.h"
 #include "writer/framing.h"
 #include "writer/map.h"
@@ -102,6 +103,7 @@ struct rk_thread {
   rk_time_value *time_values; /* sorted by timeline id */
   uint32_t time_count;
   uint32_t time_set; /* id of that set of timelines */
+  rk_tick_clock clock;
 
   uint64_t unique; /* of the recording */
   rk_recording *recording;
@@ -141,6 +143,7 @@ typedef struct rk_counts {
 struct rk_recording {
   uint64_t serial; /* atomic; new after fork and close, so that every thread's fast path fails once */
   int64_t clock_offset;
+  rk_clock_source clock; /* not the default */
   uint64_t unique;
 
   char *path;            /* absolute */

@@ -54,6 +54,17 @@ typedef enum rk_network_policy {
   RK_NETWORK_FILE_PER_PROCESS = 1
 } rk_network_policy;
 
+/* What stamps rows. Both give CLOCK_MONOTONIC and one order to the rows of a thread. */
+typedef enum rk_clock_source {
+  RK_CLOCK_DEFAULT = 0,   /* RRDKIT_CLOCK ("monotonic" or "tsc"), or else CLOCK_MONOTONIC */
+  RK_CLOCK_MONOTONIC = 1, /* read for every row */
+  /* The processor's time-stamp counter in between reads of CLOCK_MONOTONIC, at most 0.5 ms from one: less than 1 us
+   * off, and a third cheaper a row where a thread logs more often than every 0.1 ms (dearer where less). Only on x86-64
+   * with an invariant counter that the kernel itself has as clock source ("tsc"); elsewhere CLOCK_MONOTONIC is read,
+   * which rk_recording_clock tells. */
+  RK_CLOCK_TSC = 2
+} rk_clock_source;
+
 /* Zero-initialise; every zero means the default. */
 typedef struct rk_recording_options {
   const char
@@ -83,6 +94,7 @@ typedef struct rk_recording_options {
    * rk_recording_get_stats, and no other function on this recording. `error` is lent for the call. */
   void (*on_error)(void *context, const rk_error *error);
   void *context;
+  rk_clock_source clock;
 } rk_recording_options;
 
 /* A path that ends in ".zst" ("run.rrd.zst") is a recording of independent zstd frames, one per record, compressed by
@@ -146,6 +158,9 @@ RK_API const char *rk_recording_application_id(const rk_recording *recording);
 RK_API const char *rk_recording_recording_id(const rk_recording *recording);
 /* The absolute path of the file appended to: with RK_NETWORK_FILE_PER_PROCESS not the one asked for. */
 RK_API const char *rk_recording_path(const rk_recording *recording);
+
+/* What stamps the rows of this process: RK_CLOCK_MONOTONIC or RK_CLOCK_TSC. */
+RK_API rk_clock_source rk_recording_clock(const rk_recording *recording);
 
 /* Now, in ns since the Unix epoch, on the recording's own axis (CLOCK_MONOTONIC plus the recording's offset). */
 RK_API int64_t rk_recording_now(const rk_recording *recording);

@@ -9,7 +9,7 @@
 
 #include "rrdkit/status.h"
 
-#define RK_FOLLOW_GRACE_NS 1000000 /* a store of another core is seen, and a clock read is past, within this */
+#define RK_FOLLOW_GRACE_NS 1000000 /* a store of another core is seen within; no stamp is so far behind */
 
 /* A process whose spool was seen. */
 typedef struct rk_ring_process {
