@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "tools/out.h"
+#include "tools/print/eight.h"
 
 typedef enum terminal_colour { COLOUR_AUTO, COLOUR_ALWAYS, COLOUR_NEVER } terminal_colour;
 
@@ -22,11 +23,8 @@ size_t terminal_code_width(uint32_t code);
 static inline size_t terminal_plain_prefix(const char *text, size_t size)
 {
   size_t at = 0;
-  for (uint64_t word; at + 8 <= size; at += 8) {
-    memcpy(&word, text + at, sizeof word);
-    if ((word & UINT64_C(0x8080808080808080)) != 0)
-      break;
-  }
+  while (at + 8 <= size && eight_not_ascii(eight_load(text + at)) == 0)
+    at += 8;
   while (at < size && (unsigned char)text[at] < 0x80)
     at++;
   return at;

@@ -109,7 +109,7 @@ static bool is_in(const range *list, size_t count, uint32_t code)
 
 size_t terminal_code_width(uint32_t code)
 {
-  if (code < 0x300)
+  if (code < 0x300 || code == 0x2026) /* "…" is in most lines */
     return 1;
   if (is_in(none, sizeof none / sizeof none[0], code))
     return 0;

@@ -1,6 +1,8 @@
 /* JSON text: strings, keys and base64. */
 #include "tools/print/json.h"
 
+#include "tools/print/eight.h"
+
 size_t utf8_take(const char *text, size_t size, uint32_t *code)
 {
   const uint8_t *b = (const uint8_t *)text;
@@ -40,13 +42,11 @@ static void escape(out *o, unsigned char c)
 /* Bytes at the start of text that stand for themselves, in whole words. */
 static size_t plain_words(const char *text, size_t size)
 {
-  const uint64_t ones = UINT64_C(0x0101010101010101), highs = ones << 7;
   size_t at = 0;
-  for (uint64_t word; at + 8 <= size; at += 8) {
-    memcpy(&word, text + at, sizeof word);
-    uint64_t quote = word ^ ones * '"', slash = word ^ ones * '\\';
-    uint64_t odd = (word - ones * 0x20) | (word + ones) | (quote - ones) | (slash - ones) | word;
-    if ((odd & highs) != 0) /* a control character, DEL, a quote, a backslash, or more than ASCII */
+  for (; at + 8 <= size; at += 8) {
+    uint64_t word = eight_load(text + at);
+    if ((eight_below(word, 0x20) | eight_equal(word, 0x7f) | eight_equal(word, '"') | eight_equal(word, '\\') |
+         eight_not_ascii(word)) != 0)
       break;
   }
   return at;

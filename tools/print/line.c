@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tools/cli.h"
+#include "tools/print/eight.h"
 #include "tools/print/json.h"
 #include "tools/terminal.h"
 
@@ -83,7 +84,13 @@ void line_bytes(line *l, const char *text, size_t size)
 
 bool line_is_printable(const char *text, size_t size)
 {
-  for (size_t at = 0; at < size; at++)
+  size_t at = 0;
+  for (; at + 8 <= size; at += 8) {
+    uint64_t word = eight_load(text + at);
+    if ((eight_below(word, 0x20) | eight_equal(word, 0x7f) | eight_equal(word, '\\') | eight_not_ascii(word)) != 0)
+      return false;
+  }
+  for (; at < size; at++)
     if ((unsigned char)(text[at] - 0x20) >= 0x5f || text[at] == '\\')
       return false;
   return true;
@@ -96,7 +103,8 @@ void line_printable(line *l, const char *text, size_t size)
   if (l->limit > 0 && size > l->limit * 4 + 64) /* the rest cannot be seen; a cut character ends behind the ellipsis */
     size = l->limit * 4 + 64;
   if (line_is_printable(text, size)) {
-    line_bytes(l, text, size);
+    out_bytes(line_ascii(l), text, size);
+    line_ascii_end(l);
     return;
   }
   out_printable(&l->scratch, text, size);

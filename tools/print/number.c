@@ -262,8 +262,7 @@ void out_uint(out *o, uint64_t value)
   if (value < 1000) { /* most are, and three digits are fewer than a guess that goes wrong */
     uint32_t three = (uint32_t)value, blanks = (uint32_t)(three < 10) + (three < 100);
     uint32_t digits = (three / 100 | three / 10 % 10 << 8 | three % 10 << 16 | UINT32_C(0x303030)) >> 8 * blanks;
-    for (int i = 0; i < 4; i++)
-      p[i] = (char)(digits >> 8 * i);
+    memcpy(p, &digits, sizeof digits);
     out_advance(o, 3 - blanks);
     return;
   }
@@ -298,8 +297,7 @@ static void put_hex32(char *p, uint32_t value)
   x = (x << 4 | x) & UINT64_C(0x0f0f0f0f0f0f0f0f);
   x += ones * '0' + ((x + ones * 6) >> 4 & ones) * ('a' - '0' - 10);
   x = __builtin_bswap64(x);
-  for (int i = 0; i < 8; i++)
-    p[i] = (char)(x >> (8 * i));
+  memcpy(p, &x, sizeof x);
 }
 
 void out_hex32(out *o, uint32_t value)

@@ -4,6 +4,7 @@
 
 #include "tools/cli.h"
 #include "tools/names.h"
+#include "tools/print/eight.h"
 #include "tools/print/json.h"
 #include "tools/print/number.h"
 #include "tools/print/rows.h"
@@ -52,24 +53,35 @@ void csv_chunk(csv_printer *c, const rk_chunk_info *chunk)
     names_at(&c->components, chunk->components[i]);
 }
 
+static bool needs_quotes(const char *text, size_t size)
+{
+  size_t at = 0;
+  for (; at + 8 <= size; at += 8) {
+    uint64_t word = eight_load(text + at);
+    if ((eight_equal(word, ',') | eight_equal(word, '"') | eight_equal(word, '\n') | eight_equal(word, '\r')) != 0)
+      return true;
+  }
+  for (; at < size; at++)
+    if (text[at] == ',' || text[at] == '"' || text[at] == '\n' || text[at] == '\r')
+      return true;
+  return size > 0 && (text[0] == ' ' || text[size - 1] == ' ');
+}
+
 static void put_cell(out *o, const char *text, size_t size)
 {
-  bool quote = size > 0 && (text[0] == ' ' || text[size - 1] == ' ');
-  for (size_t i = 0; i < size && !quote; i++)
-    quote = text[i] == ',' || text[i] == '"' || text[i] == '\n' || text[i] == '\r';
-  if (!quote) {
+  if (!needs_quotes(text, size)) {
     out_bytes(o, text, size);
     return;
   }
   out_char(o, '"');
-  for (size_t start = 0, at = 0; at <= size; at++) {
-    if (at < size && text[at] != '"')
-      continue;
-    out_bytes(o, text + start, at - start);
-    if (at < size)
-      out_text(o, "\"\"");
-    start = at + 1;
+  for (const char *quote; (quote = memchr(text, '"', size)) != NULL;) {
+    size_t before = (size_t)(quote - text) + 1;
+    out_bytes(o, text, before);
+    out_char(o, '"');
+    text += before;
+    size -= before;
   }
+  out_bytes(o, text, size);
   out_char(o, '"');
 }
 
