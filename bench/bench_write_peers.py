@@ -107,8 +107,8 @@ class Lttng:
     def control(self, *words):
         subprocess.run(["lttng", *words], env=self.environment, stdout=subprocess.DEVNULL, check=True)
 
-    def run(self, rows, threads):
-        trace = os.path.abspath("trace")
+    def record(self, trace, rows, threads):
+        """What the peer tells; the trace stays."""
         self.control("create", "bench", f"--output={trace}")
         # Its documentation's way to lose nothing, as no peer here does.
         self.control("enable-channel", "-u", "--blocking-timeout=inf", "--subbuf-size=1M", "--num-subbuf=8", "rows")
@@ -119,6 +119,11 @@ class Lttng:
         self.control("stop")  # waits until the consumer has written all
         told["seconds"] += time.monotonic() - begin
         self.control("destroy")
+        return told
+
+    def run(self, rows, threads):
+        trace = os.path.abspath("trace")
+        told = self.record(trace, rows, threads)
         shutil.rmtree(trace)
         return told
 
