@@ -18,6 +18,7 @@ BENCHES = {
     "merge": ("Merging", "How fast is `rrd-merge`, beside memory copies, the plain codec and `cp`?", []),
     "merge_peers": ("What others merge", "Time and memory of merging the same rows with `rerun rrd merge` and with MCAP's libraries.", []),
     "read": ("Reading", "How fast do the tools read and print, and how much of a file do they read for a part of it?", []),
+    "read_peers": ("What others read", "How fast do `babeltrace2`, `rerun rrd print` and MCAP's libraries read and print rows of 64 bytes?", []),
     "scale": ("Large and hostile recordings", "Memory and speed of the tools on recordings of extreme shapes.", []),
     "follow": ("Following", "How long until `rrd-dump -f` prints what was logged?", []),
 }
@@ -102,6 +103,9 @@ HIGHLIGHTS = [  # bench, what, beside, as the README tells it
     ("merge_peers", "rrd-merge, rows of 100 bytes", "rerun rrd merge", "merging rows of 100 bytes"),
     ("merge_peers", "rrd-merge, rows of 100 bytes: memory", "rerun rrd merge", "memory for that"),
     ("merge_peers", "rrd-merge, rows of 100 bytes", "MCAP, Rust", "merging rows of 100 bytes"),
+    ("read_peers", "rk_reader_next", "MCAP, Rust", "reading rows of 64 bytes"),
+    ("read_peers", "rrd-dump, 8 numbers", "rerun rrd print", "printing rows of 64 bytes"),
+    ("read_peers", "rrd-dump, every byte as a number", "babeltrace2", "printing their bytes as numbers"),
     ("write_size", "text: run.rrd", "official SDK", "a row of text in `run.rrd`"),
     ("write_size", "text: run.rrd.zst", "official SDK", "a row of text in `run.rrd.zst`"),
     ("write_size", "text: run.rrd.zst", "MCAP, zstd", "a row of text in `run.rrd.zst`"),
