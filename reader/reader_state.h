@@ -249,6 +249,17 @@ static inline uint64_t rk_entry_recording(const rk_reader *reader, const rk_entr
   return rk_entry_place(reader, entry)->recording_hash;
 }
 
+/* < 0, 0, > 0: an order of the writers of entries, one of each recording, by which they can be sorted. */
+static inline int rk_entry_compare_writers(const rk_reader *reader, const rk_entry *a, const rk_entry *b)
+{
+  if (a->writer != b->writer) {
+    return a->writer < b->writer ? -1 : 1;
+  }
+  const uint64_t x = rk_entry_recording(reader, a);
+  const uint64_t y = rk_entry_recording(reader, b);
+  return x < y ? -1 : x > y;
+}
+
 /* reader.c */
 /* Adds an opened source, whose spools were read to *orphans unless that is NULL; takes it over whatever happens. */
 rk_status rk_reader_add_source(rk_reader *reader, rk_input *input, const char *name, struct rk_orphans *orphans,
@@ -282,6 +293,11 @@ void rk_reader_lose(rk_reader *reader, const rk_input *input, uint64_t offset, u
 /* Reads, checks and decodes a chunk; completes *entry with what only decoding tells. RK_ERR_NO_MEMORY and RK_ERR_IO
  * end the reading; every other failure says that this chunk is damaged. */
 rk_status rk_open_chunk_load(rk_reader *reader, rk_entry *entry, rk_open_chunk **open, rk_error *error);
+/* The same for one that walks over chunks: RK_END says that the chunk is damaged; it is lost, which was told.
+ * RK_ERR_NO_MEMORY and RK_ERR_IO are the reader's error from then on. */
+rk_status rk_open_chunk_take(rk_reader *reader, rk_entry *entry, rk_open_chunk **open);
+/* What that makes of the status and the error of a load. */
+rk_status rk_open_chunk_judge(rk_reader *reader, rk_entry *entry, rk_status status, rk_error *error);
 /* Interns the names of a decoded chunk, sorts its timelines and components and sees which rows have any. */
 rk_status rk_open_chunk_names(rk_reader *reader, rk_arena *arena, rk_open_chunk *open, rk_error *error);
 unsigned rk_open_chunk_rank(const rk_reader *reader, const rk_store *store, bool is_static);

@@ -10,6 +10,7 @@
 
 #include "format/error.h"
 #include "reader/follow/follow_rings.h"
+#include "reader/host_process.h"
 #include "reader/index/retime.h"
 #include "reader/input/source_zst.h"
 #include "reader/spool/orphan.h"

@@ -15,6 +15,8 @@
 #include "format/bytes.h"
 #include "format/numbering.h" /* rk_array_grow */
 #include "format/spool.h"
+#include "reader/file_io.h"
+#include "reader/host_process.h"
 #include "reader/spool/orphan_files.h"
 
 #define FILES_KEPT_OPEN 256   /* by one watch; the rest is opened for each look */
@@ -133,24 +135,6 @@ bool rk_ring_watch_knows(const rk_ring_watch *watch, uint32_t tag)
 
 /* ---- Files ---- */
 
-static bool read_at(int fd, void *out, size_t size, uint64_t offset)
-{
-  uint8_t *p = out;
-  while (size > 0) {
-    const ssize_t n = pread(fd, p, size, (off_t)offset);
-    if (n < 0 && errno == EINTR) {
-      continue;
-    }
-    if (n <= 0) {
-      return false;
-    }
-    p += n;
-    offset += (uint64_t)n;
-    size -= (size_t)n;
-  }
-  return true;
-}
-
 /* A descriptor of the process' file, which is kept in *kept if there is room; -1: it is gone or cannot be read. */
 static int open_file(rk_ring_watch *watch, const process *p, uint64_t number, int *kept)
 {
@@ -215,20 +199,11 @@ static bool is_locked(int fd)
   return fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
-/* Whether the process is stopped, by a signal or a debugger. One of another namespace, or that cannot be looked at, is
- * taken to run. */
+/* Whether the process is stopped, by a signal or a debugger. */
 static bool is_stopped(int64_t pid)
 {
-  char path[48], text[512];
-  (void)snprintf(path, sizeof path, "/proc/%" PRId64 "/stat", pid);
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-  if (fd >= 0) {
-    (void)close(fd);
-  }
-  text[n > 0 ? n : 0] = '\0';
-  const char *state = strrchr(text, ')'); /* the program's name before it may hold anything */
-  return state != NULL && state[1] == ' ' && (state[2] == 'T' || state[2] == 't');
+  const char state = rk_process_state(pid);
+  return state == 'T' || state == 't';
 }
 
 /* ---- The directory ---- */
@@ -348,13 +323,13 @@ static bool read_state(int fd, ring_state *state)
 {
   rk_ring_header header;
   uint32_t logging;
-  if (!read_at(fd, &logging, sizeof logging, offsetof(rk_ring_header, logging))) {
+  if (rk_file_read(fd, &logging, sizeof logging, offsetof(rk_ring_header, logging)) != RK_OK) {
     return false;
   }
   __atomic_thread_fence(__ATOMIC_SEQ_CST);
-  if (!read_at(fd, &header, sizeof header, 0) || memcmp(header.magic, rk_spool_ring_magic, sizeof header.magic) != 0 ||
-      header.version != RK_SPOOL_VERSION || header.size < RK_RING_SIZE_MIN || header.size > RK_RING_SIZE_MAX ||
-      (header.size & (header.size - 1)) != 0) {
+  if (rk_file_read(fd, &header, sizeof header, 0) != RK_OK ||
+      memcmp(header.magic, rk_spool_ring_magic, sizeof header.magic) != 0 || header.version != RK_SPOOL_VERSION ||
+      header.size < RK_RING_SIZE_MIN || header.size > RK_RING_SIZE_MAX || (header.size & (header.size - 1)) != 0) {
     return false;
   }
   *state = (ring_state){
@@ -372,7 +347,8 @@ static rk_status first_stamp(int fd, const ring_state *state, int64_t *stamp)
     const uint64_t place = at & (state->size - 1);
     const size_t room = state->size - place < sizeof row ? (size_t)(state->size - place) : sizeof row;
     rk_ring_header after;
-    if (!read_at(fd, row, room, RK_RING_HEADER_SIZE + place) || !read_at(fd, &after, sizeof after, 0)) {
+    if (rk_file_read(fd, row, room, RK_RING_HEADER_SIZE + place) != RK_OK ||
+        rk_file_read(fd, &after, sizeof after, 0) != RK_OK) {
       return RK_ERR_CORRUPT;
     }
     if (after.tail != state->tail || after.size != state->size) {

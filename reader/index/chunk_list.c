@@ -79,6 +79,26 @@ static bool count_writers(rk_reader *reader, const rk_open_chunk *open, rk_chunk
   return true;
 }
 
+/* What the index tells of the chunk. */
+static rk_chunk_info info_of(const rk_entry *entry, const rk_store *store, const char *entity_path)
+{
+  return (rk_chunk_info){.input = entry->input->name,
+                         .store = store,
+                         .entity_path = entity_path,
+                         .writer = entry->writer,
+                         .is_static = entry->is_static,
+                         .sealed = entry->sealed,
+                         .from_spool = entry->input->owned != NULL,
+                         .numbered = entry->numbered,
+                         .chunk_number = entry->chunk_number,
+                         .first_row = entry->first_row,
+                         .row_count = entry->row_count,
+                         .offset = entry->offset,
+                         .size = entry->size,
+                         .min_ns = entry->min_ns,
+                         .max_ns = entry->max_ns};
+}
+
 static rk_status describe(rk_reader *reader, const rk_entry *entry, const rk_open_chunk *open)
 {
   const rk_chunk *chunk = &open->chunk;
@@ -105,49 +125,28 @@ static rk_status describe(rk_reader *reader, const rk_entry *entry, const rk_ope
     names[i] = chunk->components[i].name;
     rows[i] = rows_with(chunk->components[i].lists, chunk->row_count);
   }
-  reader->chunk_info = (rk_chunk_info){.input = entry->input->name,
-                                       .store = open->store,
-                                       .entity_path = open->entity_path,
-                                       .chunk_id = chunk->id,
-                                       .writer = entry->writer,
-                                       .is_static = entry->is_static,
-                                       .sealed = entry->sealed,
-                                       .from_spool = entry->input->owned != NULL,
-                                       .described = true,
-                                       .numbered = entry->numbered,
-                                       .chunk_number = entry->chunk_number,
-                                       .first_row = entry->first_row,
-                                       .row_count = entry->row_count,
-                                       .offset = entry->offset,
-                                       .size = entry->size,
-                                       .uncompressed_size = open->uncompressed_size,
-                                       .compression = open->compression,
-                                       .min_ns = entry->min_ns,
-                                       .max_ns = entry->max_ns,
-                                       .timeline_count = chunk->timeline_count,
-                                       .timeline_min = min,
-                                       .timeline_max = max,
-                                       .component_count = chunk->component_count,
-                                       .components = names,
-                                       .component_rows = rows};
-  return count_writers(reader, open, &reader->chunk_info) ? RK_OK : RK_ERR_NO_MEMORY;
+  rk_chunk_info *info = &reader->chunk_info;
+  *info = info_of(entry, open->store, open->entity_path);
+  info->chunk_id = chunk->id;
+  info->described = true;
+  info->uncompressed_size = open->uncompressed_size;
+  info->compression = open->compression;
+  info->timeline_count = chunk->timeline_count;
+  info->timeline_min = min;
+  info->timeline_max = max;
+  info->component_count = chunk->component_count;
+  info->components = names;
+  info->component_rows = rows;
+  return count_writers(reader, open, info) ? RK_OK : RK_ERR_NO_MEMORY;
 }
 
 /* Decodes one; RK_END: it is damaged, or does not pass. */
 static rk_status show_chunk(rk_reader *reader, rk_entry *entry, const rk_chunk_info **chunk)
 {
   rk_open_chunk *open;
-  rk_error error = {.message = ""};
-  rk_status status = rk_open_chunk_load(reader, entry, &open, &error);
-  if (status == RK_ERR_NO_MEMORY || status == RK_ERR_IO) {
-    error.status = status;
-    return rk_reader_set_error(reader, &error);
-  }
+  rk_status status = rk_open_chunk_take(reader, entry, &open);
   if (status) {
-    entry->lost = true;
-    rk_reader_lose(reader, entry->input, entry->offset, entry->size, status,
-                   error.message[0] ? error.message : rk_status_text(status), entry->writer);
-    return RK_END;
+    return status;
   }
   const bool pass = rk_filter_open(reader, open);
   if (pass) {
@@ -155,7 +154,7 @@ static rk_status show_chunk(rk_reader *reader, rk_entry *entry, const rk_chunk_i
   }
   rk_open_chunk_release(open);
   if (status) {
-    error = (rk_error){.status = status, .offset = RK_NO_OFFSET, .message = "no memory to read"};
+    const rk_error error = {.status = status, .offset = RK_NO_OFFSET, .message = "no memory to read"};
     return rk_reader_set_error(reader, &error);
   }
   *chunk = &reader->chunk_info;
@@ -184,45 +183,33 @@ static rk_status ready(rk_reader *reader)
   return rk_retime_settle(reader, &error) == RK_OK ? RK_OK : rk_reader_set_error(reader, &error);
 }
 
-rk_status rk_reader_next_chunk(rk_reader *reader, const rk_chunk_info **chunk)
+/* The chunk of the next entry from *place on that passes: decoded, or (unless `decode`) as the index knows it where
+ * that is enough. */
+static rk_status next_chunk(rk_reader *reader, size_t *place, bool decode, const rk_chunk_info **chunk)
 {
   rk_status status = ready(reader);
   status = status ? status : RK_END;
-  for (rk_entry *entry; status == RK_END && (entry = next_entry(reader, &reader->next_chunk)) != NULL;) {
-    status = show_chunk(reader, entry, chunk);
+  for (rk_entry *entry; status == RK_END && (entry = next_entry(reader, place)) != NULL;) {
+    const rk_place *known = rk_entry_place(reader, entry);
+    if (decode || !known->entity_path || !known->store || (reader->filters.timeline && !entry->is_static)) {
+      status = show_chunk(reader, entry, chunk);
+    } else {
+      reader->chunk_info = info_of(entry, known->store, known->entity_path);
+      *chunk = &reader->chunk_info;
+      status = RK_OK;
+    }
   }
   return status;
 }
 
+rk_status rk_reader_next_chunk(rk_reader *reader, const rk_chunk_info **chunk)
+{
+  return next_chunk(reader, &reader->next_chunk, true, chunk);
+}
+
 rk_status rk_reader_next_indexed(rk_reader *reader, const rk_chunk_info **chunk)
 {
-  rk_status status = ready(reader);
-  status = status ? status : RK_END;
-  for (rk_entry *entry; status == RK_END && (entry = next_entry(reader, &reader->next_indexed)) != NULL;) {
-    const rk_place *known = rk_entry_place(reader, entry);
-    if (!known->entity_path || !known->store || (reader->filters.timeline && !entry->is_static)) {
-      status = show_chunk(reader, entry, chunk);
-      continue;
-    }
-    reader->chunk_info = (rk_chunk_info){.input = entry->input->name,
-                                         .store = known->store,
-                                         .entity_path = known->entity_path,
-                                         .writer = entry->writer,
-                                         .is_static = entry->is_static,
-                                         .sealed = entry->sealed,
-                                         .from_spool = entry->input->owned != NULL,
-                                         .numbered = entry->numbered,
-                                         .chunk_number = entry->chunk_number,
-                                         .first_row = entry->first_row,
-                                         .row_count = entry->row_count,
-                                         .offset = entry->offset,
-                                         .size = entry->size,
-                                         .min_ns = entry->min_ns,
-                                         .max_ns = entry->max_ns};
-    *chunk = &reader->chunk_info;
-    status = RK_OK;
-  }
-  return status;
+  return next_chunk(reader, &reader->next_indexed, false, chunk);
 }
 
 rk_status rk_reader_describe(rk_reader *reader, const rk_chunk_info **chunk)

@@ -7,13 +7,9 @@ static int compare_by_writer(const void *left, const void *right, void *context)
 {
   const rk_entry *a = *(const rk_entry *const *)left;
   const rk_entry *b = *(const rk_entry *const *)right;
-  const uint64_t x = rk_entry_recording(context, a);
-  const uint64_t y = rk_entry_recording(context, b);
-  if (x != y) {
-    return x < y ? -1 : 1;
-  }
-  if (a->writer != b->writer) {
-    return a->writer < b->writer ? -1 : 1;
+  const int order = rk_entry_compare_writers(context, a, b);
+  if (order != 0) {
+    return order;
   }
   return a->offset < b->offset ? -1 : a->offset > b->offset;
 }
@@ -60,8 +56,7 @@ bool rk_index_attribute(rk_reader *reader, size_t first_entry, const rk_list *pe
   qsort_r(sorted, sealed, sizeof *sorted, compare_by_writer, reader);
   rk_pending_loss *losses = pending->items;
   for (size_t i = 0; i < sealed; i++) {
-    const bool first = i == 0 || sorted[i - 1]->writer != sorted[i]->writer ||
-                       rk_entry_recording(reader, sorted[i - 1]) != rk_entry_recording(reader, sorted[i]);
+    const bool first = i == 0 || rk_entry_compare_writers(reader, sorted[i - 1], sorted[i]) != 0;
     const uint32_t expected = first ? 0 : sorted[i - 1]->chunk_number + 1;
     if (sorted[i]->chunk_number == expected) {
       continue;

@@ -235,7 +235,7 @@ static rk_status make_seekable(rk_layer *stream, int *copy, const char *temporar
     return rk_fail_errno(&stream->unpack->error, errno, "cannot make a temporary file");
   }
   uint64_t size;
-  (void)rk_layer_copy(stream, *copy, &size); /* cut short: the archive's reader will tell */
+  (void)rk_layer_copy(stream, *copy, 0, &size); /* cut short: the archive's reader will tell */
   return stream->unpack->error.status ? stream->unpack->error.status : rk_layer_replace(stream, *copy);
 }
 

@@ -139,7 +139,7 @@ rk_status rk_archive_members_add(rk_archive_members *members, rk_layer *stream, 
     return rk_fail_errno(&stream->unpack->error, errno, "cannot make a temporary file");
   }
   uint64_t size;
-  const rk_status status = rk_layer_copy(stream, recording->fd, &size);
+  const rk_status status = rk_layer_copy(stream, recording->fd, 0, &size);
   return status ? cut_short(recording, stream, status) : RK_OK;
 }
 
@@ -178,7 +178,7 @@ static rk_status add_spool_file(rk_archive_members *members, rk_layer *stream, c
     return no_memory(unpack);
   }
   /* One that is cut short is too short for what its header tells: a loss, told when it is read. */
-  (void)rk_layer_copy(stream, members->spool_fd, &added.size);
+  (void)rk_layer_copy(stream, members->spool_fd, members->spool_size, &added.size);
   members->spool_size += added.size;
   members->files[members->file_count++] = added;
   return unpack->error.status;

@@ -10,6 +10,7 @@
 
 #include "format/bytes.h"
 #include "format/error.h"
+#include "reader/file_io.h"
 #include "reader/input/source_zst.h"
 
 /* Takes units for what they hold. On failure the descriptor is the caller's again. */
@@ -141,25 +142,10 @@ rk_status rk_source_read(rk_source *source, uint64_t offset, void *out, size_t s
     }
     return RK_OK;
   }
-  uint8_t *p = out;
-  while (size > 0) {
-    const ssize_t n = pread(source->fd, p, size, (off_t)offset);
-    if (n < 0 && errno == EINTR) {
-      continue;
-    }
-    if (n < 0) {
-      source->sys_errno = errno;
-      return RK_ERR_IO;
-    }
-    if (n == 0) {
-      return RK_ERR_TRUNCATED;
-    }
-    source->read_size += (uint64_t)n;
-    p += n;
-    offset += (uint64_t)n;
-    size -= (size_t)n;
-  }
-  return RK_OK;
+  const rk_status status = rk_file_read(source->fd, out, size, offset);
+  source->sys_errno = status == RK_ERR_IO ? errno : source->sys_errno;
+  source->read_size += status == RK_OK ? size : 0;
+  return status;
 }
 
 rk_status rk_source_peek(rk_source *source, uint64_t offset, size_t size, const uint8_t **data)

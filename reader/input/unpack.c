@@ -10,6 +10,7 @@
 
 #include "format/error.h"
 #include "format/utf8.h"
+#include "reader/file_io.h"
 
 #define BLOCK_SIZE ((size_t)65536)
 /* What may come out of any input, however small: rings of spools are mostly zeros. */
@@ -257,24 +258,7 @@ void rk_layer_close(rk_layer *stream)
   }
 }
 
-static bool write_all(int fd, const uint8_t *data, size_t size)
-{
-  while (size > 0) {
-    const ssize_t n = write(fd, data, size);
-    if (n < 0 && errno == EINTR) {
-      continue;
-    }
-    if (n <= 0) {
-      errno = n == 0 ? EIO : errno;
-      return false;
-    }
-    data += n;
-    size -= (size_t)n;
-  }
-  return true;
-}
-
-rk_status rk_layer_copy(rk_layer *stream, int fd, uint64_t *size)
+rk_status rk_layer_copy(rk_layer *stream, int fd, uint64_t offset, uint64_t *size)
 {
   *size = 0;
   for (;;) {
@@ -284,7 +268,7 @@ rk_status rk_layer_copy(rk_layer *stream, int fd, uint64_t *size)
     if (status || n == 0) {
       return status;
     }
-    if (!write_all(fd, block, n)) {
+    if (rk_file_write(fd, block, n, offset + *size) != RK_OK) {
       return rk_fail_errno(&stream->unpack->error, errno, "cannot write a temporary file");
     }
     *size += n;

@@ -83,7 +83,7 @@ rk_status rk_unpack_failure(const rk_unpack *unpack, struct archive *archive, rk
 /* An archive of that format over the stream, which must outlive it. */
 rk_status rk_layer_open_archive(rk_layer *stream, int format, struct archive **archive, rk_error *error);
 
-/* Appends the rest of the stream to `fd` and says how many bytes that were, also after an error. */
-rk_status rk_layer_copy(rk_layer *stream, int fd, uint64_t *size);
+/* Writes the rest of the stream to `fd` at `offset` and says how many bytes that were, also after an error. */
+rk_status rk_layer_copy(rk_layer *stream, int fd, uint64_t offset, uint64_t *size);
 
 #endif

@@ -9,6 +9,7 @@
 #include "format/codec.h"
 #include "format/error.h"
 #include "format/protobuf.h"
+#include "reader/file_io.h"
 #include "reader/merge/merge_internal.h"
 
 enum { HEAD_SIZE = 1024, TAIL_MAX = 4096 };
@@ -120,17 +121,11 @@ static rk_status read_frame(rk_merge_item *item)
   /* Where its payload is aligned it is decoded without being copied. */
   bytes += (ALIGNMENT - ((uintptr_t)bytes + item->payload_offset) % ALIGNMENT) % ALIGNMENT;
   item->frame = bytes;
-  for (size_t done = 0; done < entry->size;) {
-    const ssize_t n = pread(entry->input->source.fd, bytes + done, entry->size - done, (off_t)(entry->offset + done));
-    if (n > 0) {
-      done += (size_t)n;
-    } else if (n == 0) {
-      return rk_fail(&item->error, RK_ERR_TRUNCATED, entry->offset, "the input shrank");
-    } else if (errno != EINTR) {
-      return rk_fail_errno(&item->error, errno, "cannot read a chunk");
-    }
+  const rk_status status = rk_file_read(entry->input->source.fd, bytes, entry->size, entry->offset);
+  if (status == RK_ERR_TRUNCATED) {
+    return rk_fail(&item->error, status, entry->offset, "the input shrank");
   }
-  return RK_OK;
+  return status ? rk_fail_errno(&item->error, errno, "cannot read a chunk") : RK_OK;
 }
 
 /* The first `part` bytes of the payload, or more; scratch->payload holds what was unpacked. */

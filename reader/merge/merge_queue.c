@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "format/error.h"
+#include "reader/file_io.h"
 #include "reader/input/temporary.h"
 #include "reader/merge/merge_internal.h"
 
@@ -118,13 +119,8 @@ static rk_status unload(rk_merge *m, rk_error *error)
     if (item->stage != RK_ITEM_SETTLED || item->bytes.size == 0) {
       continue;
     }
-    for (size_t done = 0; done < item->bytes.size;) {
-      const ssize_t n = pwrite(q->fd, item->bytes.data + done, item->bytes.size - done, (off_t)(q->file_size + done));
-      if (n > 0) {
-        done += (size_t)n;
-      } else if (n == 0 || errno != EINTR) {
-        return rk_fail_errno(error, n == 0 ? EIO : errno, "cannot write a temporary file");
-      }
+    if (rk_file_write(q->fd, item->bytes.data, item->bytes.size, q->file_size) != RK_OK) {
+      return rk_fail_errno(error, errno, "cannot write a temporary file");
     }
     item->in_file = true;
     item->file_offset = q->file_size;
@@ -143,14 +139,8 @@ static rk_status load(rk_merge *m, rk_merge_item *item, rk_error *error)
   if (bytes == NULL) {
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "out of memory while merging");
   }
-  for (size_t done = 0; done < item->frame_size;) {
-    const ssize_t n =
-        pread(m->queue.fd, bytes + done, (size_t)item->frame_size - done, (off_t)(item->file_offset + done));
-    if (n > 0) {
-      done += (size_t)n;
-    } else if (n == 0 || errno != EINTR) {
-      return rk_fail_errno(error, n == 0 ? EIO : errno, "cannot read a temporary file");
-    }
+  if (rk_file_read(m->queue.fd, bytes, (size_t)item->frame_size, item->file_offset) != RK_OK) {
+    return rk_fail_errno(error, errno, "cannot read a temporary file");
   }
   item->frame = bytes;
   m->queue.waiting_size += item->frame_size;

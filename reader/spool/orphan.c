@@ -1,5 +1,6 @@
 /* Rows of dead writers join the index of their recording (SPEC "Reading spools"). */
 #include "reader/spool/orphan.h"
+#include "reader/host_process.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -131,13 +132,9 @@ static int compare_chunks(const void *left, const void *right, void *context)
 {
   const rk_entry *a = *(const rk_entry *const *)left;
   const rk_entry *b = *(const rk_entry *const *)right;
-  const uint64_t x = rk_entry_recording(context, a);
-  const uint64_t y = rk_entry_recording(context, b);
-  if (x != y) {
-    return x < y ? -1 : 1;
-  }
-  if (a->writer != b->writer) {
-    return a->writer < b->writer ? -1 : 1;
+  const int order = rk_entry_compare_writers(context, a, b);
+  if (order != 0) {
+    return order;
   }
   return a->chunk_number < b->chunk_number ? -1 : a->chunk_number > b->chunk_number;
 }

@@ -23,7 +23,6 @@ typedef struct rk_spool_file {
 
 /* "HASH-PROCESS.defs", "HASH-PROCESS-N.ring" as a writer spells them. */
 bool rk_spool_file_parse(const char *name, rk_spool_file *file);
-bool rk_boot_is_ours(const char *boot_id);
 
 /* The rows of one dead process. */
 typedef struct rk_orphan_spool {

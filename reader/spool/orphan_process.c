@@ -14,6 +14,8 @@
 #include "format/bytes.h"
 #include "format/error.h"
 #include "format/frame.h"
+#include "reader/file_io.h"
+#include "reader/host_process.h"
 
 #define DEFINITIONS_MAX ((uint64_t)256 << 20)
 
@@ -138,29 +140,17 @@ static void close_file(const opened *file)
 /* False: the file is shorter or cannot be read; told. */
 static bool read_at(rk_orphan_finding *f, const opened *file, void *out, uint64_t size, uint64_t offset)
 {
-  uint8_t *p = out;
   if (f->members != NULL && !rk_range_ok(offset, size, file->size)) {
     lose(f, offset, size, RK_ERR_TRUNCATED, "the file is too short", 0);
     return false;
   }
-  while (size > 0) {
-    const ssize_t n = pread(file->fd, p, size, (off_t)(file->base + offset));
-    if (n < 0 && errno == EINTR) {
-      continue;
-    }
-    if (n <= 0) {
-      if (n < 0) {
-        rk_orphan_process_unread(f, errno);
-      } else {
-        lose(f, offset, size, RK_ERR_TRUNCATED, "the file is too short", 0);
-      }
-      return false;
-    }
-    p += n;
-    offset += (uint64_t)n;
-    size -= (uint64_t)n;
+  const rk_status status = rk_file_read(file->fd, out, size, file->base + offset);
+  if (status == RK_ERR_TRUNCATED) {
+    lose(f, offset, size, status, "the file is too short", 0);
+  } else if (status) {
+    rk_orphan_process_unread(f, errno);
   }
-  return true;
+  return status == RK_OK;
 }
 
 /* ---- Rings ---- */
@@ -271,35 +261,14 @@ static bool load(rk_orphan_finding *f, rk_dictionary *dictionary, const uint8_t 
   return false;
 }
 
-bool rk_boot_is_ours(const char *boot_id)
-{
-  char own[40] = "";
-  const int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-  if (fd >= 0) {
-    const ssize_t n = read(fd, own, sizeof own - 1);
-    (void)close(fd);
-    own[n > 0 ? n : 0] = '\0';
-    own[strcspn(own, "\n")] = '\0';
-  }
-  return own[0] != '\0' && strcmp(own, boot_id) == 0;
-}
-
 /* No such process, or one that only waits for its parent to ask how it ended. */
 static bool is_gone(int64_t pid)
 {
   if (kill((pid_t)pid, 0) != 0) {
     return errno == ESRCH;
   }
-  char path[48], text[512];
-  (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-  const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  const ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
-  if (fd >= 0) {
-    (void)close(fd);
-  }
-  text[n > 0 ? n : 0] = '\0';
-  const char *state = strrchr(text, ')'); /* the program's name before it may hold anything */
-  return state != NULL && state[1] == ' ' && (state[2] == 'Z' || state[2] == 'X');
+  const char state = rk_process_state(pid);
+  return state == 'Z' || state == 'X';
 }
 
 /* Whether the process lives whose lock this is. The lock of a process that is gone is an adopter's: what it appends

@@ -252,3 +252,24 @@ rk_status rk_open_chunk_load(rk_reader *reader, rk_entry *entry, rk_open_chunk *
   rk_chunk_load_run(&load);
   return rk_chunk_load_finish(reader, &load, open, error);
 }
+
+rk_status rk_open_chunk_judge(rk_reader *reader, rk_entry *entry, rk_status status, rk_error *error)
+{
+  if (status == RK_ERR_NO_MEMORY || status == RK_ERR_IO) {
+    error->status = status;
+    return rk_reader_set_error(reader, error);
+  }
+  if (status) {
+    entry->lost = true;
+    rk_reader_lose(reader, entry->input, entry->offset, entry->size, status,
+                   error->message[0] ? error->message : rk_status_text(status), entry->writer);
+  }
+  return status ? RK_END : RK_OK;
+}
+
+rk_status rk_open_chunk_take(rk_reader *reader, rk_entry *entry, rk_open_chunk **open)
+{
+  rk_error error = {.message = ""};
+  const rk_status status = rk_open_chunk_load(reader, entry, open, &error);
+  return rk_open_chunk_judge(reader, entry, status, &error);
+}

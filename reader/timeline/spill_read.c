@@ -3,10 +3,10 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "format/codec.h"
+#include "reader/file_io.h"
 #include "reader/timeline/chunk_load.h"
 #include "reader/timeline/spill_internal.h"
 
@@ -29,24 +29,6 @@ rk_arena *rk_block_arena(rk_block *block)
   return &block->arena;
 }
 
-static bool read_all(int fd, uint8_t *data, size_t size, uint64_t offset)
-{
-  while (size > 0) {
-    const ssize_t got = pread(fd, data, size, (off_t)offset);
-    if (got < 0 && errno == EINTR) {
-      continue;
-    }
-    if (got <= 0) {
-      errno = got == 0 ? EIO : errno;
-      return false;
-    }
-    data += got;
-    size -= (size_t)got;
-    offset += (uint64_t)got;
-  }
-  return true;
-}
-
 static rk_status read_data(int fd, const rk_block_place *place, rk_buffer *data)
 {
   rk_buffer stored = {0};
@@ -54,7 +36,7 @@ static rk_status read_data(int fd, const rk_block_place *place, rk_buffer *data)
                        ? rk_buffer_extend(&stored, (size_t)place->stored_size)
                        : NULL;
   rk_status status = bytes ? RK_OK : RK_ERR_NO_MEMORY;
-  if (status == RK_OK && !read_all(fd, bytes, stored.size, place->offset)) {
+  if (status == RK_OK && rk_file_read(fd, bytes, stored.size, place->offset) != RK_OK) {
     status = RK_ERR_IO;
   } else if (status == RK_OK && XXH3_64bits(bytes, stored.size) != place->hash) {
     errno = EIO;

@@ -1,9 +1,8 @@
 /* Writing the blocks of sorted runs to the temporary file. */
-#include <errno.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include "format/codec.h"
+#include "reader/file_io.h"
 #include "reader/input/temporary.h"
 #include "reader/timeline/spill_internal.h"
 
@@ -91,24 +90,6 @@ static rk_status encode_block(rk_spill *spill)
   return RK_OK;
 }
 
-static bool write_all(int fd, const uint8_t *data, size_t size, uint64_t offset)
-{
-  while (size > 0) {
-    const ssize_t written = pwrite(fd, data, size, (off_t)offset);
-    if (written < 0 && errno == EINTR) {
-      continue;
-    }
-    if (written <= 0) {
-      errno = written == 0 ? ENOSPC : errno;
-      return false;
-    }
-    data += written;
-    size -= (size_t)written;
-    offset += (uint64_t)written;
-  }
-  return true;
-}
-
 rk_status rk_spill_end_block(rk_spill *spill)
 {
   rk_status status = rk_spill_copy_rows(spill);
@@ -133,7 +114,7 @@ rk_status rk_spill_end_block(rk_spill *spill)
   if (spill->fd < 0) {
     spill->fd = rk_temporary_file(spill->reader->temporary_directory);
   }
-  if (spill->fd < 0 || !write_all(spill->fd, stored->data, stored->size, spill->end)) {
+  if (spill->fd < 0 || rk_file_write(spill->fd, stored->data, stored->size, spill->end) != RK_OK) {
     return rk_spill_fail(spill, RK_ERR_IO);
   }
   spill->end += (stored->size + RK_SPILL_ALIGNMENT - 1) / RK_SPILL_ALIGNMENT * RK_SPILL_ALIGNMENT;

@@ -14,13 +14,9 @@ static int compare_entries(const void *left, const void *right, void *context)
 {
   const rk_entry *a = *(const rk_entry *const *)left;
   const rk_entry *b = *(const rk_entry *const *)right;
-  if (a->writer != b->writer) {
-    return a->writer < b->writer ? -1 : 1;
-  }
-  const uint64_t x = rk_entry_recording(context, a);
-  const uint64_t y = rk_entry_recording(context, b);
-  if (x != y) {
-    return x < y ? -1 : 1;
+  const int order = rk_entry_compare_writers(context, a, b);
+  if (order != 0) {
+    return order;
   }
   if (a->offered != b->offered) {
     return b->offered ? -1 : 1;
@@ -110,18 +106,10 @@ rk_status rk_timeline_place(rk_reader *reader, rk_timeline_state *t, rk_entry *e
 static rk_status timeline_hull(rk_reader *reader, rk_entry *entry, bool *carries, int64_t *min, int64_t *max)
 {
   rk_open_chunk *open;
-  rk_error error = {.message = ""};
-  const rk_status status = rk_open_chunk_load(reader, entry, &open, &error);
+  const rk_status status = rk_open_chunk_take(reader, entry, &open);
   *carries = false;
-  if (status == RK_ERR_NO_MEMORY || status == RK_ERR_IO) {
-    error.status = status;
-    return rk_reader_set_error(reader, &error);
-  }
   if (status) {
-    entry->lost = true;
-    rk_reader_lose(reader, entry->input, entry->offset, entry->size, status,
-                   error.message[0] ? error.message : rk_status_text(status), entry->writer);
-    return RK_OK;
+    return status == RK_END ? RK_OK : status;
   }
   *carries = open->ties != NULL && open->chunk.row_count > 0;
   for (int64_t i = 0; i < open->chunk.row_count && *carries; i++) {

@@ -52,13 +52,9 @@ static int compare_writers(const void *left, const void *right, void *context)
 {
   const rk_entry *a = *(const rk_entry *const *)left;
   const rk_entry *b = *(const rk_entry *const *)right;
-  if (a->writer != b->writer) {
-    return a->writer < b->writer ? -1 : 1;
-  }
-  const uint64_t x = rk_entry_recording(context, a);
-  const uint64_t y = rk_entry_recording(context, b);
-  if (x != y) {
-    return x < y ? -1 : 1;
+  const int order = rk_entry_compare_writers(context, a, b);
+  if (order != 0) {
+    return order;
   }
   if (a->first_row != b->first_row) {
     return a->first_row < b->first_row ? -1 : 1;
@@ -75,8 +71,7 @@ static void unmark_unsteady(const rk_reader *reader, rk_entry **entries, size_t 
     do {
       steady = steady && (end == i || entries[end]->min_ns >= entries[end - 1]->min_ns);
       end++;
-    } while (end < count && entries[end]->writer == entries[i]->writer &&
-             rk_entry_recording(reader, entries[end]) == rk_entry_recording(reader, entries[i]));
+    } while (end < count && rk_entry_compare_writers(reader, entries[end], entries[i]) == 0);
     for (; i < end; i++) {
       entries[i]->offered = entries[i]->offered && (steady || entries[i]->writer == 0);
     }

@@ -141,17 +141,11 @@ rk_status rk_strand_open_entry(rk_reader *reader, rk_strand *strand, rk_entry *e
   t->fresh = t->fresh || position == 0;
   rk_open_chunk *open;
   rk_error error = {.message = ""};
-  const rk_status status = rk_ahead_load(reader, t, entry, &open, &error);
+  const rk_status loaded = rk_ahead_load(reader, t, entry, &open, &error);
   entry->opened = true;
-  if (status == RK_ERR_NO_MEMORY || status == RK_ERR_IO) {
-    error.status = status;
-    return rk_reader_set_error(reader, &error);
-  }
+  const rk_status status = rk_open_chunk_judge(reader, entry, loaded, &error);
   if (status) {
-    entry->lost = true;
-    rk_reader_lose(reader, entry->input, entry->offset, entry->size, status,
-                   error.message[0] ? error.message : rk_status_text(status), entry->writer);
-    return RK_OK;
+    return status == RK_END ? RK_OK : status;
   }
   if (open->chunk.row_count <= (int64_t)position || open->chunk.component_count == 0 || !rk_filter_open(reader, open)) {
     rk_open_chunk_release(open);

@@ -352,8 +352,7 @@ static rk_status verify_chunks(rk_verifying *v, rk_entry **sorted, size_t count,
   rk_status status = RK_OK;
   while (i < count && status == RK_OK) {
     size_t end = i + 1;
-    while (end < count && sorted[end]->writer == sorted[i]->writer &&
-           rk_entry_recording(v->reader, sorted[end]) == rk_entry_recording(v->reader, sorted[i])) {
+    while (end < count && rk_entry_compare_writers(v->reader, sorted[end], sorted[i]) == 0) {
       end++;
     }
     s.entries = sorted + i;
