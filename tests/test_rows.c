@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,6 +98,33 @@ static void csv_without_foresight(void **state)
   cells[0].count = POINTS;
 }
 
+/* What asks for quotes may stand anywhere in a cell. */
+static void csv_quotes(void **state)
+{
+  (void)state;
+  rk_row row = make_row();
+  csv_printer *csv = csv_new();
+  csv_header(csv, &sink, false);
+  taken();
+  for (size_t size = 1; size < 20; size++)
+    for (size_t place = 0; place < size; place++)
+      for (const char *odd = ",\"\n\r x"; *odd != '\0'; odd++) {
+        char path[32] = "", expected[64] = "";
+        memset(path, 'a', size);
+        path[place] = *odd;
+        bool quoted = strchr(",\"\n\r", *odd) != NULL || (*odd == ' ' && (place == 0 || place + 1 == size));
+        strcat(expected, quoted ? "\"" : "");
+        memcpy(expected + quoted, path, place + 1);
+        strcat(expected, *odd == '"' ? "\"" : "");
+        strcat(expected, path + place + 1);
+        strcat(expected, quoted ? "\"," : ",");
+        row.entity_path = path;
+        csv_row(csv, &sink, &row);
+        assert_int_equal(strncmp(taken(), expected, strlen(expected)), 0);
+      }
+  csv_free(csv);
+}
+
 static rk_reader *empty_reader(void)
 {
   rk_reader *reader = NULL;
@@ -140,11 +168,43 @@ static void text_fits_any_width(void **state)
   rk_reader_free(reader);
 }
 
+/* A list of numbers is the same text however much of it is made at once; what is not finite stands bare. */
+static void long_lists(void **state)
+{
+  (void)state;
+  static double many[1000];
+  static char expected[1000 * 8];
+  struct ArrowArray array = {.length = 1000, .n_buffers = 2, .buffers = (const void *[]){NULL, many}};
+  rk_component_cell cell = {.component = "value", .schema = &number, .values = &array};
+  rk_row row = make_row();
+  row.component_count = 1;
+  row.components = &cell;
+  rk_reader *reader = empty_reader();
+  for (size_t width = 0; width <= 10000; width += 10000) {
+    text_options options = {.full = true, .by_time = true, .width = width};
+    text_printer *text = text_new(&options, reader);
+    for (cell.count = 2; cell.count <= 1000; cell.count = cell.count * 3 / 2) {
+      size_t size = (size_t)sprintf(expected, "value=[");
+      for (int64_t i = 0; i < cell.count; i++) {
+        many[i] = i == 300 ? __builtin_nan("") : (double)i;
+        size += (size_t)sprintf(expected + size, i == 300 ? "NaN," : "%d,", (int)i);
+      }
+      strcpy(expected + size - 1, "]\n");
+      text_row(text, &sink, &row);
+      assert_non_null(strstr(taken(), expected));
+    }
+    text_free(text);
+  }
+  rk_reader_free(reader);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(csv_without_foresight),
+      cmocka_unit_test(csv_quotes),
       cmocka_unit_test(text_fits_any_width),
+      cmocka_unit_test(long_lists),
   };
   int failed = cmocka_run_group_tests(tests, NULL, NULL);
   out_free(&sink);

@@ -192,6 +192,13 @@ static void integers(void **state)
   }
   out_uint(&sink, UINT64_MAX);
   assert_string_equal(taken(), "18446744073709551615");
+  for (uint64_t power = 1; power <= UINT64_C(1000000000000000000); power *= 10)
+    for (uint64_t n = 0; n < 1100; n++) { /* all small ones, and those around a further digit */
+      char expected[32];
+      snprintf(expected, sizeof expected, "%llu", (unsigned long long)(power + n - 1));
+      out_uint(&sink, power + n - 1);
+      assert_string_equal(taken(), expected);
+    }
 }
 
 /* ---- Arrow ---- */
@@ -237,6 +244,12 @@ static void primitives(void **state)
       {"L", 1, 0, NULL, unsigneds, "[18446744073709551615]"},
       {"i", 2, 0, NULL, ints, "[-5,7]"},
       {"I", 2, 0, NULL, ints, "[4294967291,7]"},
+      {"c", 3, 0, NULL, "\xff\x7f\x80", "[-1,127,-128]"},
+      {"C", 3, 0, NULL, "\xff\x7f\x00", "[255,127,0]"},
+      {"s", 2, 0, NULL, (const int16_t[]){INT16_MIN, 1}, "[-32768,1]"},
+      {"S", 2, 0, NULL, (const uint16_t[]){UINT16_MAX, 1}, "[65535,1]"},
+      {"f", 2, 0, NULL, (const float[]){__builtin_inff(), 1.5F}, "[\"Infinity\",1.5]"},
+      {"g", 2, 0, NULL, (const double[]){1e-6, __builtin_nan("")}, "[0.000001,\"NaN\"]"},
       {"e", 3, 0, NULL, halves, "[1,\"Infinity\",0.3333]"},
       {"b", 4, 0, NULL, bits, "[true,false,true,true]"},
       {"b", 2, 1, NULL, bits, "[false,true]"},

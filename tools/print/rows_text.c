@@ -408,12 +408,11 @@ static void put_column(text_printer *t, const char *style, const char *text, siz
     out cut;
     out_init(&cut, -1);
     terminal_cut_middle(&cut, text, size, *width, false);
-    out_bytes(&l->scratch, cut.data, cut.size);
+    line_bytes(l, cut.data, cut.size);
     out_free(&cut);
   } else {
-    out_bytes(&l->scratch, text, size);
+    line_bytes(l, text, size);
   }
-  line_scratch(l);
   line_style(l, NULL);
   line_pad(l, start + *width);
 }
