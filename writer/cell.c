@@ -132,33 +132,42 @@ static uint8_t *write_bools(const rk_cell *cell, uint8_t *out)
   return out + size;
 }
 
-static uint8_t *write_bytes(const rk_cell *cell, uint8_t *out)
+static inline void put_offset(uint8_t *offsets, size_t index, uint64_t offset, bool wide)
+{
+  if (wide) {
+    rk_store_u64(offsets + 8 * index, offset);
+  } else {
+    rk_store_u32(offsets + 4 * index, (uint32_t)offset);
+  }
+}
+
+/* Texts or spans, `size` bytes with their nodes and offsets. */
+static uint8_t *write_bytes(const rk_cell *cell, size_t size, uint8_t *out)
 {
   const rk_field *item = cell->component->item;
-  const size_t n = cell->count, width = is_wide(item) ? 8 : 4, each = cell->component->item_size;
-  out = put_node(out, n);
-  uint8_t *offsets = out;
-  uint8_t *start = pad(out, 0) + rk_align_up((n + 1) * width, 8);
-  memset(start - 8, 0, 8); /* the offsets' padding; n + 1 > 0 */
-  uint64_t items = 0;
-  memset(offsets, 0, width);
+  const bool texts = cell->component->form == RK_FORM_TEXT, wide = is_wide(item);
+  const size_t n = cell->count, each = cell->component->item_size;
+  uint8_t *const end = out + size;
+  uint8_t *const offsets = put_node(out, n);
   /* Below a list lie its items' nodes, whose lengths are known only at the end. */
-  uint8_t *nodes = start;
-  uint8_t *data = start + RK_FLAT_NODE * span_nodes(item);
-  uint8_t *at = data;
+  uint8_t *nodes = offsets + rk_align_up((n + 1) * (wide ? 8 : 4), 8);
+  uint8_t *at = nodes + RK_FLAT_NODE * span_nodes(item);
+  rk_store_u64(nodes - 8, 0); /* the padding of the offsets, */
+  rk_store_u64(end - 8, 0);   /* and of the bytes */
+  uint64_t items = 0;
+  put_offset(offsets, 0, 0, wide);
   for (size_t i = 0; i < n; i++) {
-    const char *text = cell->component->form == RK_FORM_TEXT ? ((const char *const *)cell->values)[i] : NULL;
-    const rk_span span =
-        text != NULL ? (rk_span){.data = text, .count = strlen(text)} : ((const rk_span *)cell->values)[i];
+    const char *text = texts ? ((const char *const *)cell->values)[i] : NULL;
+    const rk_span span = texts ? (rk_span){.data = text, .count = strlen(text)} : ((const rk_span *)cell->values)[i];
     if (span.count != 0) {
       memcpy(at, span.data, span.count * each);
     }
     at += span.count * each;
     items += span.count;
-    memcpy(offsets + (i + 1) * width, &items, width);
+    put_offset(offsets, i + 1, items, wide);
   }
-  uint64_t length = items;
   if (item->type == RK_TYPE_LIST || item->type == RK_TYPE_LARGE_LIST) {
+    uint64_t length = items;
     for (const rk_field *child = &item->children[0];; child = &child->children[0]) {
       nodes = put_node(nodes, length);
       if (child->type != RK_TYPE_FIXED_SIZE_LIST) {
@@ -167,7 +176,7 @@ static uint8_t *write_bytes(const rk_cell *cell, uint8_t *out)
       length *= (uint64_t)child->size;
     }
   }
-  return pad(data, (size_t)(at - data));
+  return end;
 }
 
 uint8_t *rk_cell_write(const rk_cell *cell, size_t size, uint8_t *out)
@@ -188,7 +197,7 @@ uint8_t *rk_cell_write(const rk_cell *cell, size_t size, uint8_t *out)
     return write_bools(cell, out);
   case RK_FORM_TEXT:
   case RK_FORM_SPANS:
-    return write_bytes(cell, out);
+    return write_bytes(cell, size, out);
   default:
     if (size != 0) {
       memcpy(out, cell->values, size);
