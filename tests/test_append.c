@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "appended.h"
+#include "heard.h"
 #include "rrdkit/rrdkit.h"
 #include "writer/writer_internal.h"
 
@@ -116,21 +117,6 @@ static void test_sync_interval(void **state)
 }
 
 /* ---- A file that vanishes ---- */
-
-typedef struct heard {
-  pthread_mutex_t mutex;
-  unsigned count;
-  rk_error last;
-} heard;
-
-static void hear(void *context, const rk_error *error)
-{
-  heard *self = context;
-  pthread_mutex_lock(&self->mutex);
-  self->count++;
-  self->last = *error;
-  pthread_mutex_unlock(&self->mutex);
-}
 
 static void vanish(const scene *s, bool replace, int expected)
 {

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "appended.h"
+#include "heard.h"
 #include "rrdkit/rrdkit.h"
 
 #define CHECK(condition)                                                                                               \
@@ -65,21 +66,6 @@ static int64_t now_ns(void)
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
-typedef struct heard {
-  pthread_mutex_t mutex;
-  unsigned count;
-  rk_error last;
-} heard;
-
-static void hear(void *context, const rk_error *error)
-{
-  heard *self = context;
-  pthread_mutex_lock(&self->mutex);
-  self->count++;
-  self->last = *error;
-  pthread_mutex_unlock(&self->mutex);
 }
 
 /* Runs `body` in a child, so that its limits are its own. */

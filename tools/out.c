@@ -21,8 +21,9 @@ void out_free(out *o)
   *o = (out){.fd = -1};
 }
 
-static bool write_all(int fd, const char *data, size_t size)
+bool out_write(int fd, const void *bytes, size_t size)
 {
+  const char *data = bytes;
   while (size > 0) {
     ssize_t n = write(fd, data, size);
     if (n < 0 && errno == EINTR)
@@ -44,7 +45,7 @@ static bool write_all(int fd, const char *data, size_t size)
 bool out_flush(out *o)
 {
   if (o->fd >= 0 && o->size > 0) {
-    if (o->error == 0 && !write_all(o->fd, o->data, o->size))
+    if (o->error == 0 && !out_write(o->fd, o->data, o->size))
       o->error = errno;
     o->size = 0;
   }

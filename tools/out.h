@@ -18,6 +18,8 @@ void out_init(out *o, int fd);
 /* Writes what is buffered; memory-only sinks keep it. False after a failure, now or earlier. */
 bool out_flush(out *o);
 void out_free(out *o);
+/* Writes all of it, waiting where the descriptor does not block. False with errno. */
+bool out_write(int fd, const void *bytes, size_t size);
 
 /* Room for `size` bytes at the returned place, to be taken with out_advance; NULL after a failure. */
 char *out_reserve_slow(out *o, size_t size);

@@ -50,18 +50,6 @@ static rk_status write_out(rk_merge_file *file, rk_error *error)
   return status;
 }
 
-static rk_text text_of(const char *text)
-{
-  return (rk_text){.data = text, .size = strlen(text)};
-}
-
-static rk_store_id store_id_of(const rk_store *store)
-{
-  return (rk_store_id){.kind = store->kind,
-                       .application_id = text_of(store->application_id),
-                       .recording_id = text_of(store->recording_id)};
-}
-
 static rk_status out_of_memory(rk_error *error)
 {
   return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "out of memory while merging");
@@ -86,13 +74,13 @@ static rk_status put_store(rk_merge_file *file, const rk_store *store, const rk_
 {
   const rk_store_entry *entry = rk_store_entry_of(store);
   rk_store_info info = {.row_id = derived_row_id(store, writer == NULL ? 0 : writer->tag),
-                        .store = store_id_of(store),
+                        .store = rk_merge_store_id(store),
                         .source_kind = 1,
                         .store_version = rk_load_u32(rk_stream_header_bytes + 4)};
   if (writer == NULL && entry->has_recording) {
     info.has_recording = true;
     info.recording = (rk_recording_record){.clock_offset = entry->clock_offset,
-                                           .boot_id = text_of(entry->boot_id),
+                                           .boot_id = rk_merge_text(entry->boot_id),
                                            .clock_monotonic = entry->clock_monotonic,
                                            .clock_realtime = entry->clock_realtime};
   }
@@ -100,10 +88,10 @@ static rk_status put_store(rk_merge_file *file, const rk_store *store, const rk_
     const rk_writer_entry *clocks = rk_writer_entry_of(writer);
     info.has_writer = true;
     info.writer = (rk_writer_record){.tag = writer->tag,
-                                     .host = text_of(writer->host),
-                                     .boot_id = text_of(writer->boot_id),
-                                     .thread = text_of(writer->thread),
-                                     .program = text_of(writer->program),
+                                     .host = rk_merge_text(writer->host),
+                                     .boot_id = rk_merge_text(writer->boot_id),
+                                     .thread = rk_merge_text(writer->thread),
+                                     .program = rk_merge_text(writer->program),
                                      .pid = writer->pid,
                                      .tid = writer->tid,
                                      .start_ns = writer->start_ns,
@@ -182,7 +170,7 @@ rk_status rk_merge_file_put_chunk(rk_merge_file *file, const rk_store *store, co
 
 rk_status rk_merge_file_put_activation(rk_merge_file *file, const rk_activation *activation, rk_error *error)
 {
-  const rk_blueprint_activation command = {.blueprint = store_id_of(activation->blueprint),
+  const rk_blueprint_activation command = {.blueprint = rk_merge_store_id(activation->blueprint),
                                            .make_active = activation->make_active,
                                            .make_default = activation->make_default};
   const size_t start = rk_frame_begin(&file->out, RK_FRAME_BLUEPRINT_ACTIVATION);

@@ -10,9 +10,11 @@
 #define RK_MERGE_INTERNAL_H
 
 #include <pthread.h>
+#include <string.h>
 
 #include "format/builder.h"
 #include "format/footer.h"
+#include "format/messages.h"
 #include "format/numbering.h"
 #include "reader/merge/merge_units.h"
 #include "reader/pool.h"
@@ -23,6 +25,18 @@
 typedef struct rk_merge rk_merge;
 typedef struct rk_merge_chunk rk_merge_chunk;
 typedef struct rk_merge_place rk_merge_place;
+
+/* Names as messages take them. */
+static inline rk_text rk_merge_text(const char *text)
+{
+  return (rk_text){.data = text, .size = strlen(text)};
+}
+static inline rk_store_id rk_merge_store_id(const rk_store *store)
+{
+  return (rk_store_id){.kind = store->kind,
+                       .application_id = rk_merge_text(store->application_id),
+                       .recording_id = rk_merge_text(store->recording_id)};
+}
 
 /* ---- merge_chunk.c ---- */
 

@@ -45,13 +45,6 @@ static void give_scratch(rk_merge *m, rk_merge_scratch *scratch)
 
 /* ---- Gathered ---- */
 
-static rk_store_id store_id_of(const rk_store *store)
-{
-  return (rk_store_id){.kind = store->kind,
-                       .application_id = {.data = store->application_id, .size = strlen(store->application_id)},
-                       .recording_id = {.data = store->recording_id, .size = strlen(store->recording_id)}};
-}
-
 static rk_status encode(rk_merge_item *item, rk_merge_scratch *scratch)
 {
   const rk_chunk *view = &item->view;
@@ -66,7 +59,7 @@ static rk_status encode(rk_merge_item *item, rk_merge_scratch *scratch)
                   .recording_hash = rk_recording_hash(item->store->application_id, item->store->recording_id),
                   .cut_rows = item->cut_rows,
                   .cut_size = item->cut_size};
-  const rk_store_id store = store_id_of(item->store);
+  const rk_store_id store = rk_merge_store_id(item->store);
   status = status == RK_OK
                ? rk_chunk_frame_encode(&item->bytes, &scratch->payload, &store, item->merge->compression, view, &seal)
                : status;

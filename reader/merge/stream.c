@@ -84,23 +84,11 @@ static rk_status failed(rk_stream *stream, rk_status status)
   return before.status != RK_OK ? before.status : rk_reader_set_error(stream->reader, &error);
 }
 
-static rk_text text_of(const char *text)
-{
-  return (rk_text){.data = text, .size = strlen(text)};
-}
-
-static rk_store_id store_id_of(const rk_store *store)
-{
-  return (rk_store_id){.kind = store->kind,
-                       .application_id = text_of(store->application_id),
-                       .recording_id = text_of(store->recording_id)};
-}
-
 static void put_store(rk_stream *stream, const rk_store *store)
 {
   const rk_store_entry *entry = rk_store_entry_of(store);
   const rk_store_info info = {.row_id = entry->row_id,
-                              .store = store_id_of(store),
+                              .store = rk_merge_store_id(store),
                               .source_kind = 1,
                               .store_version = rk_load_u32(rk_stream_header_bytes + 4)};
   const size_t start = rk_frame_begin(&stream->out, RK_FRAME_SET_STORE_INFO);
@@ -165,7 +153,7 @@ static rk_status emit(rk_stream *stream, rk_merge_chunk *chunk)
 {
   rk_chunk view;
   rk_merge_chunk_span span;
-  const rk_store_id store = store_id_of(rk_merge_chunk_store(chunk));
+  const rk_store_id store = rk_merge_store_id(rk_merge_chunk_store(chunk));
   const size_t start = stream->out.size;
   rk_status status = rk_merge_chunk_view(chunk, &view, &span);
   status = status == RK_OK
@@ -296,7 +284,7 @@ static rk_status activate(rk_stream *stream)
   const rk_status status = emit_all(stream);
   stream->activated = true;
   for (size_t i = 0; i < count && status == RK_OK && has_whole_blueprints(stream->reader); i++) {
-    const rk_blueprint_activation command = {.blueprint = store_id_of(activations[i].blueprint),
+    const rk_blueprint_activation command = {.blueprint = rk_merge_store_id(activations[i].blueprint),
                                              .make_active = activations[i].make_active,
                                              .make_default = activations[i].make_default};
     const size_t start = rk_frame_begin(&stream->out, RK_FRAME_BLUEPRINT_ACTIVATION);

@@ -10,6 +10,7 @@
 #include "format/seal.h"
 #include "reader/spool/orphan_rows.h"
 #include "rrdkit/reader.h"
+#include "tests/fuzz/spool_row.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t rk_fuzz_seed(unsigned index, uint8_t *buffer, size_t capacity);
@@ -128,27 +129,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   return 0;
 }
 
-static void put_row(rk_buffer *out, uint32_t number, uint32_t set, unsigned timelines, uint32_t component,
-                    const void *values, uint32_t count, size_t size)
-{
-  const size_t start = out->size;
-  rk_buffer_append_zero(out, RK_SPOOL_ROW_HEADER + 8 * timelines + RK_SPOOL_CELL_HEADER);
-  rk_buffer_append(out, values, size);
-  rk_buffer_align(out, 8);
-  check(!out->failed);
-  uint8_t *row = out->data + start;
-  uint8_t *cell = row + RK_SPOOL_ROW_HEADER + 8 * timelines;
-  rk_store_u32(row, (uint32_t)(out->size - start));
-  rk_store_u32(row + 4, number);
-  rk_store_u32(row + 8, 1000 + number);
-  rk_store_u32(row + 20, set);
-  rk_store_u16(row + 24, 1);
-  row[27] = (uint8_t)timelines;
-  rk_store_u32(cell, component);
-  rk_store_u32(cell + 4, count);
-  rk_store_u32(cell + 8, (uint32_t)size);
-}
-
 /* 0: rows; 1: the same with an intent over the first of them; 2: rows on both sides of the ring's end. */
 size_t rk_fuzz_seed(unsigned index, uint8_t *buffer, size_t capacity)
 {
@@ -176,10 +156,10 @@ size_t rk_fuzz_seed(unsigned index, uint8_t *buffer, size_t capacity)
   }
   check(!out.failed);
   rk_store_u32(out.data, (uint32_t)out.size - 4);
-  put_row(&rows, 1, 0, 0, 300, points, 2, sizeof points);
+  put_row(&rows, 1, 0, 0, 0, 300, 2, points, sizeof points);
   const size_t first = rows.size;
-  put_row(&rows, 2, 1, 1, 5, "abc", 3, 3);
-  put_row(&rows, 5, 0, 0, 5, "abcdefgh", 8, 8);
+  put_row(&rows, 2, 0, 1, 1, 5, 3, "abc", 3);
+  put_row(&rows, 5, 0, 0, 0, 5, 8, "abcdefgh", 8);
   rk_ring_header header = {.tag = TAG, .head = rows.size, .chunk_number = 3, .intent_begin = 1};
   if (index == 1) {
     header.intent_begin = 0;

@@ -20,18 +20,10 @@ typedef struct extraction {
 static bool take_block(void *context, const void *block, size_t size)
 {
   extraction *e = context;
-  for (const char *at = block; size > 0;) {
-    ssize_t n = write(e->fd, at, size);
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n <= 0) {
-      e->error = n == 0 ? EIO : errno;
-      return false;
-    }
-    at += n;
-    size -= (size_t)n;
-  }
-  return true;
+  if (out_write(e->fd, block, size))
+    return true;
+  e->error = errno;
+  return false;
 }
 
 /* The directory of the name's last part, made part by part; -1 with errno. The name is safe (pack_name_safe). */

@@ -2,39 +2,18 @@
 #include "tools/replay/replay_pace.h"
 
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "tools/cli.h"
 
 #define TICK_NS 200000000
-
-static bool write_all(int fd, const char *data, size_t size)
-{
-  while (size > 0) {
-    ssize_t n = write(fd, data, size);
-    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
-      struct pollfd ready = {.fd = fd, .events = POLLOUT};
-      poll(&ready, 1, -1);
-      continue;
-    }
-    if (n < 0 && errno == EINTR)
-      continue;
-    if (n <= 0)
-      return false;
-    data += n;
-    size -= (size_t)n;
-  }
-  return true;
-}
 
 /* Copies a range of the track. */
 static bool copy(track *t, int fd, uint64_t offset, uint64_t size, char **buffer, size_t *capacity)
 {
   if (*capacity < size)
     *buffer = cli_realloc(*buffer, *capacity = (size_t)size, 1);
-  return track_read(t, offset, *buffer, (size_t)size) && write_all(fd, *buffer, (size_t)size);
+  return track_read(t, offset, *buffer, (size_t)size) && out_write(fd, *buffer, (size_t)size);
 }
 
 bool pace_to_fd(player *p, int fd, bool (*on_tick)(void *context, const pace_stats *stats), void *context,
