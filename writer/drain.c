@@ -21,11 +21,16 @@ struct rk_scratch {
   rk_packer packer;
 };
 
-/* A free one, if possible of those that were last used on this processor: its caches hold them. */
+/* A free one, if possible of those that were last used on this processor: its caches hold them. There are not many
+ * more than processors: who finds none waits, as more drains at once would only cost memory and caches. */
 static rk_scratch *scratch_take(rk_recording *recording)
 {
   const int cpu = sched_getcpu();
+  const int cancel = rk_cancel_off();
   pthread_mutex_lock(&recording->mutex);
+  while (recording->scratches == NULL && recording->scratch_count >= recording->scratch_limit) {
+    pthread_cond_wait(&recording->scratch_wake, &recording->mutex);
+  }
   rk_scratch **at = &recording->scratches;
   while (*at != NULL && (*at)->cpu != cpu) {
     at = &(*at)->next;
@@ -34,9 +39,12 @@ static rk_scratch *scratch_take(rk_recording *recording)
   rk_scratch *scratch = *at;
   if (scratch != NULL) {
     *at = scratch->next;
+  } else if ((scratch = calloc(1, sizeof *scratch)) != NULL) {
+    recording->scratch_count++;
   }
   pthread_mutex_unlock(&recording->mutex);
-  return scratch != NULL ? scratch : calloc(1, sizeof *scratch);
+  rk_cancel_restore(cancel);
+  return scratch;
 }
 
 static void scratch_give(rk_recording *recording, rk_scratch *scratch)
@@ -50,6 +58,7 @@ static void scratch_give(rk_recording *recording, rk_scratch *scratch)
   pthread_mutex_lock(&recording->mutex);
   scratch->next = recording->scratches;
   recording->scratches = scratch;
+  pthread_cond_signal(&recording->scratch_wake);
   pthread_mutex_unlock(&recording->mutex);
 }
 
@@ -63,6 +72,16 @@ void rk_scratches_free(rk_recording *recording)
     free(scratch);
   }
   recording->scratches = NULL;
+}
+
+/* Those that other threads had are theirs. */
+void rk_scratches_forget_after_fork(rk_recording *recording)
+{
+  pthread_cond_init(&recording->scratch_wake, NULL);
+  recording->scratch_count = 0;
+  for (const rk_scratch *scratch = recording->scratches; scratch != NULL; scratch = scratch->next) {
+    recording->scratch_count++;
+  }
 }
 
 /* ---- What ids stand for: this process's registries ---- */

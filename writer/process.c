@@ -107,6 +107,7 @@ static void reopen(rk_recording *recording)
 static void begin_anew(rk_recording *recording)
 {
   rk_threads_forget_after_fork(recording);
+  rk_scratches_forget_after_fork(recording);
   for (size_t i = 0; i < recording->rings.count; i++) {
     free(recording->rings.items[i]); /* the mapping was not inherited (MADV_DONTFORK) */
   }

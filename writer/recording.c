@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "format/error.h"
@@ -166,6 +167,8 @@ static rk_status open_recording(const char *path, const rk_recording_options *op
   pthread_mutex_init(&recording->adopt_mutex, NULL);
   pthread_mutex_init(&recording->background_mutex, NULL);
   pthread_cond_init(&recording->background_wake, NULL);
+  pthread_cond_init(&recording->scratch_wake, NULL);
+  recording->scratch_limit = (unsigned)get_nprocs() + 1;
   bool created = false;
   rk_status status = take_options(recording, options, error);
   status = status != RK_OK ? status : rk_place_choose(recording, path, options, error);

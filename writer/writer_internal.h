@@ -176,9 +176,11 @@ struct rk_recording {
   int definitions_fd;  /* -1 until the first ring; holds this process's lock */
   int spool_fd;        /* the directory; -1 until the first ring */
   uint64_t definitions_size;
-  uint64_t identity;     /* of this process in the spool; random */
-  rk_scratch *scratches; /* free ones */
-  int adopt_fd;          /* definitions of the dead process that is being adopted, or -1 */
+  uint64_t identity;                     /* of this process in the spool; random */
+  rk_scratch *scratches;                 /* free ones */
+  unsigned scratch_count, scratch_limit; /* free and lent ones */
+  pthread_cond_t scratch_wake;
+  int adopt_fd; /* definitions of the dead process that is being adopted, or -1 */
   rk_error background_error;
 
   pthread_mutex_t adopt_mutex; /* one thread at a time adopts; it has the following */
@@ -310,6 +312,7 @@ rk_status rk_ring_drain_locked(rk_recording *recording, rk_ring *ring, rk_error 
 /* Appends one row that lies in memory, after the ring's own. The ring's mutex is held and the ring is empty. */
 rk_status rk_ring_append_row(rk_recording *recording, rk_ring *ring, const uint8_t *row, size_t size, rk_error *error);
 void rk_scratches_free(rk_recording *recording);
+void rk_scratches_forget_after_fork(rk_recording *recording);
 rk_store_id rk_recording_store(const rk_recording *recording);
 
 /* ---- append.c ---- */
