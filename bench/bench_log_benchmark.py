@@ -99,6 +99,7 @@ def log(path, work, count):
 
 def run(*words):
     told = run_program(words, env={**os.environ, "RUST_LOG": "warn"})
+    told["file"] = os.path.getsize(words[-3])
     os.unlink(words[-3])
     return told
 
@@ -126,6 +127,9 @@ def main():
                 asked = 5 if (work, name) == ("points3d_many_individual", "Rerun SDK, Rust") else None
                 tell(options, "log_benchmark", f"{work}: to disk", unit, [r[what] / r["seconds"] / 1e6 for r in mine], name,
                      [r[what] / r["seconds"] / 1e6 for r in theirs], at_least=asked)
+                if not is_python:
+                    tell(options, "log_benchmark", f"{work}: the file", "MB", [r["file"] / 1e6 for r in mine], name, [r["file"] / 1e6 for r in theirs],
+                         at_most=1)
         os.chdir("/")
     return 0 if options.met else 1
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 
-from telling import options_of, peer_of, tell
+from telling import options_of, peer_of, run_measured, tell
 
 FILES, ROW = 4, 100
 
@@ -48,34 +48,25 @@ def mcap_merge(paths, out):
         writer.finish()
 
 
-def run(tools, words, out=os.devnull):
-    """Seconds and peak resident bytes."""
-    told = subprocess.run([f"{tools}/bench-measure", tools, out, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True,
-                          env={**os.environ, "RUST_LOG": "warn"})
-    seconds, peak = told.stdout.split()
-    return float(seconds), int(peak)
-
-
 def main():
     options = options_of(__doc__)
     rows = 1_000_000 if options.full else 100_000  # of each file
-    tools = options.bin
     rerun = os.path.join(os.path.dirname(sys.executable), "rerun")
-    peers = [("rerun rrd merge", lambda: run(tools, [rerun, "rrd", "merge", *rrds], "out.rrd"))]
+    peers = [("rerun rrd merge", lambda: run_measured(options, [rerun, "rrd", "merge", *rrds], "out.rrd"))]
     if mcap_crate := peer_of(options, "mcap_merge"):
-        peers.append(("MCAP, Rust", lambda: run(tools, [mcap_crate, "out.mcap", *mcap_names])))
-    peers.append(("MCAP, Python", lambda: run(tools, [sys.executable, SELF, "--merge-mcap", *mcap_names])))
+        peers.append(("MCAP, Rust", lambda: run_measured(options, [mcap_crate, "out.mcap", *mcap_names])))
+    peers.append(("MCAP, Python", lambda: run_measured(options, [sys.executable, SELF, "--merge-mcap", *mcap_names])))
     rrds = [f"{i}.rrd" for i in range(FILES)]
     mcap_names = [f"{i}.mcap" for i in range(FILES)]
     ours, theirs = [], [[] for _ in peers]
     with tempfile.TemporaryDirectory(dir=options.directory) as directory:
         os.chdir(directory)
         for i in range(FILES):
-            subprocess.run([f"{tools}/log_scale", rrds[i], f"from={i}", f"chunks={rows // 1000}", "rows=1000", "entities=4",
+            subprocess.run([f"{options.bin}/log_scale", rrds[i], f"from={i}", f"chunks={rows // 1000}", "rows=1000", "entities=4",
                             "overlap=4", f"bytes={ROW}", f"step={FILES}"], check=True)
             mcap_write(mcap_names[i], i, rows)
         for _ in range(options.runs):
-            ours.append(run(tools, [f"{tools}/rrd-merge", "-q", "--force", "-o", "-", *rrds], "out.rrd"))
+            ours.append(run_measured(options, [f"{options.bin}/rrd-merge", "-q", "--force", "-o", "-", *rrds], "out.rrd"))
             for series, (_, merge) in zip(theirs, peers):
                 series.append(merge())
         os.chdir("/")

@@ -11,16 +11,9 @@ import subprocess
 import sys
 import tempfile
 
-from bench_write_peers import BURST, BURSTS, Lttng, rows_data
-from telling import options_of, peer_of, tell
-
-
-def run(options, *words, out=os.devnull):
-    """Seconds and peak resident bytes."""
-    told = subprocess.run([f"{options.bin}/bench-measure", options.bin, out, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          check=True, env={**os.environ, "RUST_LOG": "warn"})
-    seconds, peak = told.stdout.split()
-    return float(seconds), int(peak)
+from bench_write_peers import BURST, BURSTS, rows_data
+from lttng import Lttng
+from telling import options_of, peer_of, run_measured, tell
 
 
 def mcap_write(path, rows):
@@ -53,7 +46,7 @@ def trace(program, rows):
     except OSError:
         return None
     try:
-        session.record(os.path.abspath("trace"), rows, 1)
+        session.record("trace", rows, 1)
         return rows + BURSTS * BURST
     finally:
         session.end()
@@ -83,20 +76,24 @@ def main():
                         f"chunks={rows // 1000}", "step=1000"], check=True)
 
         def iterate():
-            return run(options, "bench-iterate", "numbers.rrd")
+            return run_measured(options, ["bench-iterate", "numbers.rrd"])
 
         if events := trace(peer_of(options, "peer-lttng"), few):
-            beside(options, "rrd-dump, every byte as a number", rows, lambda: run(options, "rrd-dump", "--full", "bytes.rrd", out="rows.txt"),
-                   "babeltrace2", events, lambda: run(options, "babeltrace2", "trace", out="rows.txt"))
+            beside(options, "rrd-dump, every byte as a number", rows, lambda: run_measured(options, ["rrd-dump", "--full", "bytes.rrd"], "rows.txt"),
+                   "babeltrace2", events, lambda: run_measured(options, ["babeltrace2", "trace"], "rows.txt"))
             beside(options, "rk_reader_next", rows, iterate, "babeltrace2, dummy sink", events,
-                   lambda: run(options, "babeltrace2", "trace", "-o", "dummy"))
-        beside(options, "rrd-dump, 8 numbers", rows, lambda: run(options, "rrd-dump", "numbers.rrd", out="rows.txt"), "rerun rrd print", few,
-               lambda: run(options, rerun, "rrd", "print", "-vvv", "few.rrd", out="rows.txt"))
+                   lambda: run_measured(options, ["babeltrace2", "trace", "-o", "dummy"]))
+        beside(options, "rrd-dump, 8 numbers", rows, lambda: run_measured(options, ["rrd-dump", "numbers.rrd"], "rows.txt"), "rerun rrd print", few,
+               lambda: run_measured(options, [rerun, "rrd", "print", "-vvv", "few.rrd"], "rows.txt"))
+        beside(options, "rrd-check", rows, lambda: run_measured(options, ["rrd-check", "numbers.rrd"]), "rerun rrd verify", rows,
+               lambda: run_measured(options, [rerun, "rrd", "verify", "numbers.rrd"]))
+        beside(options, "rrd-dump --info", rows, lambda: run_measured(options, ["rrd-dump", "--info", "numbers.rrd"]), "rerun rrd stats", rows,
+               lambda: run_measured(options, [rerun, "rrd", "stats", "numbers.rrd"]))
         mcap_write("few.mcap", few)
         if mcap_crate := peer_of(options, "mcap_read"):
-            beside(options, "rk_reader_next", rows, iterate, "MCAP, Rust", few * 10, lambda: run(options, mcap_crate, *["few.mcap"] * 10))
+            beside(options, "rk_reader_next", rows, iterate, "MCAP, Rust", few * 10, lambda: run_measured(options, [mcap_crate, *["few.mcap"] * 10]))
         beside(options, "rk_reader_next", rows, iterate, "MCAP, Python", few,
-               lambda: run(options, sys.executable, SELF, "--read-mcap", "few.mcap"))
+               lambda: run_measured(options, [sys.executable, SELF, "--read-mcap", "few.mcap"]))
         os.chdir("/")
     return 0 if options.met else 1
 

@@ -7,12 +7,11 @@ are peers."""
 import array
 import json
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
 
+from lttng import Lttng
 from telling import options_of, peer_of, run_program, tell
 
 BURSTS, BURST, DATA = 20, 1000, 1 << 20
@@ -87,50 +86,6 @@ def mcap_log(path, rows):
             writer.add_message(channel, now, data[at : at + 64], now)
 
         measure(rows, log, lambda: None, lambda: (writer.finish(), file.flush()))
-
-
-class Lttng:
-    """A session daemon of our own, with one session per run."""
-
-    def __init__(self, program):
-        self.program = program
-        self.home = tempfile.mkdtemp(dir=".")
-        self.environment = {**os.environ, "LTTNG_HOME": os.path.abspath(self.home), "LTTNG_UST_ALLOW_BLOCKING": "1"}
-        self.daemon = subprocess.Popen(["lttng-sessiond", "--no-kernel", "--quiet"], env=self.environment, stdin=subprocess.DEVNULL)
-        for _ in range(100):
-            if subprocess.run(["lttng", "list"], env=self.environment, capture_output=True).returncode == 0:
-                return
-            time.sleep(0.1)
-        self.end()
-        raise OSError("no session daemon")
-
-    def control(self, *words):
-        subprocess.run(["lttng", *words], env=self.environment, stdout=subprocess.DEVNULL, check=True)
-
-    def record(self, trace, rows, threads):
-        """What the peer tells; the trace stays."""
-        self.control("create", "bench", f"--output={trace}")
-        # Its documentation's way to lose nothing, as no peer here does.
-        self.control("enable-channel", "-u", "--blocking-timeout=inf", "--subbuf-size=1M", "--num-subbuf=8", "rows")
-        self.control("enable-event", "-u", "-c", "rows", "bench:row")
-        self.control("start")
-        told = run_program([self.program, "unused", str(rows), str(threads)], env=self.environment)
-        begin = time.monotonic()
-        self.control("stop")  # waits until the consumer has written all
-        told["seconds"] += time.monotonic() - begin
-        self.control("destroy")
-        return told
-
-    def run(self, rows, threads):
-        trace = os.path.abspath("trace")
-        told = self.record(trace, rows, threads)
-        shutil.rmtree(trace)
-        return told
-
-    def end(self):
-        self.daemon.terminate()
-        self.daemon.wait()
-        shutil.rmtree(self.home)
 
 
 def program(words, path, *more):

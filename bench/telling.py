@@ -27,6 +27,14 @@ def peer_of(options, name):
     return path if options.peers and os.path.exists(path) else None
 
 
+def run_measured(options, words, out=os.devnull):
+    """Seconds and peak resident bytes of a program whose output goes to `out`."""
+    told = subprocess.run([f"{options.bin}/bench-measure", options.bin, out, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          check=True, env={**os.environ, "RUST_LOG": "warn"})
+    seconds, peak = told.stdout.split()
+    return float(seconds), int(peak)
+
+
 def run_program(words, **more):
     """What it tells in the last line."""
     told = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True, **more).stdout
