@@ -68,7 +68,7 @@ def size(directory, rows):
         sdk = plain["official SDK"]
         groups.append((f"{heading}: {number(sdk)} B", [(name, [(value / sdk, f"{value / sdk:.2f} ({number(value)} B)")], name.startswith("rrdkit")) for name, value in sizes]))
     bars(os.path.join(directory, "size.svg"), "How large a row is in the file", "Less is better. The same rows with the same times; MCAP holds bare bytes without names or types.",
-         "times the size in a file of the official SDK", groups, logarithmic=False, mark=(1, "the official SDK"))
+         "times the size in a file of the official SDK", groups, mark=(1, "the official SDK"))
 
 
 def log_benchmark(directory, rows):

@@ -48,18 +48,27 @@ class Chart:
 def ticks(least, most, logarithmic):
     if logarithmic:
         powers = range(math.floor(math.log10(least)), math.ceil(math.log10(most)) + 1)
-        return [t for t in (10.0**power for power in powers) if least <= t <= most]
+        steps = (1,) if most / least > 1000 else (1, 2, 5)
+        return [t for t in (by * 10.0**power for power in powers for by in steps) if least * 0.999 <= t <= most]
     step = 10 ** math.floor(math.log10(most / 2))
     step *= next(by for by in (1, 2, 5, 10) if most / (step * by) <= 6)
     return [step * i for i in range(int(most / step) + 1)]
 
 
-def bars(path, title, about, axis, groups, logarithmic=True, mark=None, left=250):
-    """`groups`: (heading, [(label, [(value, its text)], is it ours)]). `mark`: (value, what it is)."""
+def below(value):
+    """1, 2 or 5 times a power of ten, where an axis may begin."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return power * max(by for by in (1, 2, 5) if by * power <= value * 1.0001)
+
+
+def bars(path, title, about, axis, groups, mark=None, left=250):
+    """`groups`: (heading, [(label, [(value, its text)], is it ours)]). `mark`: (value, what it is). Logarithmic where figures
+    are far apart."""
     groups = [(heading, [row for row in rows if row[1]]) for heading, rows in groups]
     groups = [(heading, rows) for heading, rows in groups if rows]
     values = [value for _, rows in groups for _, of_row, _ in rows for value, _ in of_row] + ([mark[0]] if mark else [])
-    least = 10 ** math.floor(math.log10(min(values) * 0.8)) if logarithmic else 0
+    logarithmic = max(values) > 20 * min(values)
+    least = below(min(values) * 0.6) if logarithmic else 0
     most, right = max(values) * (1.05 if logarithmic else 1.02), WIDTH - 150
     chart = Chart(title, about)
 

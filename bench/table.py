@@ -139,7 +139,7 @@ def readme(found, known):
         yield "\nMeasured on " + " and ".join(machines_named) + "."
     missed = [miss(name, row) for name, rows in found.items() for row in rows if row["met"] is False]
     count = sum(row["met"] is not None for rows in found.values() for row in rows)
-    yield f"\nOf {count} figures that are asked for, {count - len(missed)} are met." + (" Not met:\n" if missed else "")
+    yield f"\nOf {count} demands {count - len(missed)} are met." + (" Not met:\n" if missed else "")
     yield from (f"- {line}" for line in missed)
 
 
