@@ -32,11 +32,10 @@ def told(*words):
 def versions(peers):
     found = {f"{name} (Python)": metadata.version(name) for name in ("rerun-sdk", "mcap")}
     if peers:
-        lock = os.path.join(peers, "rust", "Cargo.lock")
-        if os.path.exists(lock):
-            with open(lock, encoding="utf-8") as file:
-                crates = dict(re.findall(r'name = "(rerun|mcap)"\nversion = "(.*?)"', file.read()))
-            found.update({f"{name} (crate)": version for name, version in crates.items()})
+        built = os.path.join(peers, "rust", "Cargo.toml")
+        if os.path.exists(built):
+            with open(built, encoding="utf-8") as file:
+                found.update({f"{name} (crate)": version for name, version in re.findall(r'^(rerun|mcap) = .*?"=([0-9.]+)"', file.read(), re.M)})
         for name, package in (("spdlog", "spdlog"), ("LTTng-UST", "lttng-ust")):
             if version := told("pkg-config", "--modversion", package).strip():
                 found[name] = version
