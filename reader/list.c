@@ -5,16 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-void *rk_list_add(rk_list *list, size_t size)
+void *rk_list_room(rk_list *list, size_t count, size_t size)
 {
-  if (list->count == list->capacity) {
-    const size_t capacity = list->capacity ? list->capacity * 2 : 16;
+  if (count > list->capacity) {
+    size_t capacity = list->capacity ? list->capacity * 2 : 16;
+    capacity = capacity < count ? count : capacity;
     void *items = capacity > SIZE_MAX / size ? NULL : realloc(list->items, capacity * size);
     if (!items) {
       return NULL;
     }
     list->items = items;
     list->capacity = capacity;
+  }
+  return list->items;
+}
+
+void *rk_list_add(rk_list *list, size_t size)
+{
+  if (!rk_list_room(list, list->count + 1, size)) {
+    return NULL;
   }
   void *item = (char *)list->items + list->count++ * size;
   memset(item, 0, size);

@@ -9,6 +9,8 @@ typedef struct rk_list {
   size_t count, capacity;
 } rk_list;
 
+/* Room for `count` items, as they are and not counted; NULL when memory is short. */
+void *rk_list_room(rk_list *list, size_t count, size_t size);
 /* Room for one more item of `size` bytes, zeroed and counted; NULL when memory is short. */
 void *rk_list_add(rk_list *list, size_t size);
 

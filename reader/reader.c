@@ -338,10 +338,9 @@ rk_status rk_reader_next(rk_reader *reader, const rk_row **row)
   if (status) {
     return status;
   }
-  rk_arena_reset(&reader->row_arena);
   const rk_chunk *chunk = &ref.open->chunk;
-  rk_time_cell *times = rk_arena_array(&reader->row_arena, chunk->timeline_count + 1, sizeof *times);
-  rk_component_cell *cells = rk_arena_array(&reader->row_arena, chunk->component_count + 1, sizeof *cells);
+  rk_time_cell *times = rk_list_room(&reader->row_times, chunk->timeline_count + 1, sizeof *times);
+  rk_component_cell *cells = rk_list_room(&reader->row_cells, chunk->component_count + 1, sizeof *cells);
   bool ok = times && cells;
   for (size_t i = 0; ok && i < chunk->timeline_count; i++) {
     const rk_chunk_timeline *timeline = &chunk->timelines[i];
@@ -485,7 +484,8 @@ void rk_reader_free(rk_reader *reader)
   for (size_t i = 0; i < reader->spares.count; i++) {
     rk_buffer_free(&reader->spares.items[i]);
   }
-  rk_arena_free(&reader->row_arena);
+  free(reader->row_times.items);
+  free(reader->row_cells.items);
   rk_arena_free(&reader->chunk_arena);
   rk_arena_free(&reader->arena);
   rk_names_free(&reader->names);

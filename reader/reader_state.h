@@ -161,8 +161,8 @@ struct rk_reader {
   int64_t follow_delay_ns;
   size_t next_chunk, next_indexed;
   rk_spares spares;
-  rk_arena chunk_arena; /* of the lent rk_chunk_info */
-  rk_arena row_arena;   /* of the lent rk_row */
+  rk_arena chunk_arena;         /* of the lent rk_chunk_info */
+  rk_list row_times, row_cells; /* rk_time_cell, rk_component_cell: of the lent rk_row */
   rk_row row;
   rk_chunk_info chunk_info;
   rk_reader_stats stats;
