@@ -74,6 +74,7 @@ chaos_plan chaos_plan_of(const chaos_round *round, uint32_t number)
   plan.options.on_full = chaos_chance(&random, 50) ? RK_FULL_BLOCK : RK_FULL_DROP_NEWEST;
   plan.options.block_timeout_ns = (int64_t)chaos_log_uniform(&random, 100000, 2000000000);
   plan.options.sync_interval_ns = chaos_chance(&random, 10) ? 10000000 : 0;
+  plan.options.clock = chaos_chance(&random, 50) ? RK_CLOCK_TSC : RK_CLOCK_MONOTONIC;
   return plan;
 }
 

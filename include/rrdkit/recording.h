@@ -59,9 +59,10 @@ typedef enum rk_clock_source {
   RK_CLOCK_DEFAULT = 0,   /* RRDKIT_CLOCK ("monotonic" or "tsc"), or else CLOCK_MONOTONIC */
   RK_CLOCK_MONOTONIC = 1, /* read for every row */
   /* The processor's time-stamp counter in between reads of CLOCK_MONOTONIC, at most 0.5 ms from one: less than 1 us
-   * off, and a third cheaper a row where a thread logs more often than every 0.1 ms (dearer where less). Only on x86-64
-   * with an invariant counter that the kernel itself has as clock source ("tsc"); elsewhere CLOCK_MONOTONIC is read,
-   * which rk_recording_clock tells. */
+   * off, so that rows of two threads that are no further apart may change places. A row costs two fifths less where a
+   * thread logs more often than every 0.1 ms, and more where it seldom logs. Only on x86-64 with an invariant counter
+   * that the kernel itself has as clock source ("tsc", not "kvm-clock" or another that may change its rate as it
+   * likes); elsewhere CLOCK_MONOTONIC is read, which rk_recording_clock tells. */
   RK_CLOCK_TSC = 2
 } rk_clock_source;
 
