@@ -267,8 +267,21 @@ static void print_half(out *o, uint16_t bits)
 
 bool values_are_numbers(const struct ArrowSchema *schema, const struct ArrowArray *array)
 {
-  return strchr("cCsSiIlLfg", schema->format[0]) != NULL && schema->format[0] != '\0' && schema->dictionary == NULL &&
-         (array->null_count == 0 || array->buffers[0] == NULL);
+  switch (schema->format[0]) {
+  case 'c':
+  case 'C':
+  case 's':
+  case 'S':
+  case 'i':
+  case 'I':
+  case 'l':
+  case 'L':
+  case 'f':
+  case 'g':
+    return schema->dictionary == NULL && (array->null_count == 0 || array->buffers[0] == NULL);
+  default:
+    return false;
+  }
 }
 
 /* One loop for each type of number: which one it is, is not asked for every element. */
