@@ -21,7 +21,7 @@ static inline size_t measure(const rk_cell *cell, rk_error *error)
   return rk_cell_size(cell, error);
 }
 
-static inline uint8_t *write_cell(const rk_cell *cell, size_t size, uint8_t *out)
+static inline void write_cell(const rk_cell *cell, size_t size, uint8_t *out)
 {
   if (likely(cell->array == NULL && cell->component->form == RK_FORM_PACKED && size != 0)) {
     rk_store_u32(out, cell->component->id);
@@ -32,9 +32,9 @@ static inline uint8_t *write_cell(const rk_cell *cell, size_t size, uint8_t *out
     const size_t padded = rk_align_up(size, 8);
     memset(out + padded - 8, 0, 8);
     memcpy(out, cell->values, size);
-    return out + padded;
+  } else {
+    rk_cell_write(cell, size, out);
   }
-  return rk_cell_write(cell, size, out);
 }
 
 static RK_FAR rk_status refuse_component(rk_thread *thread, const rk_cell *cell, const char *what)
@@ -120,6 +120,7 @@ static inline void write_head(rk_thread *thread, const rk_entity *entity, size_t
   rk_store_i64(out + 8, take_stamp(thread));
 }
 
+/* All cells, not in the place where they were tried first. */
 static void write_cells(const rk_cell *cells, size_t cell_count, uint8_t *out)
 {
   for (size_t i = 0; i < cell_count; i++) {
@@ -139,6 +140,7 @@ static RK_FAR rk_status refuse_call(rk_thread *thread, const rk_entity *entity)
                  RK_SPOOL_CELLS_MAX);
 }
 
+/* Inline, as a row would else cost a frame and a call more. */
 static inline __attribute__((always_inline)) rk_status
 log_entered(rk_thread *thread, const rk_entity *entity, const rk_cell *cells, size_t cell_count, bool is_static)
 {
