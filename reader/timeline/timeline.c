@@ -266,15 +266,13 @@ static rk_status next(rk_reader *reader, rk_unit *unit, bool offers)
     if (status) {
       return fail(reader, status);
     }
-    const rk_strand *strand = t->open.count > 0 ? t->open.items[0] : NULL;
-    rk_row_key key = {0};
+    rk_row_key offered;
+    const rk_row_key *key = t->open.count > 0 ? &t->open.items[0]->head : NULL;
     if (t->offered) {
-      key = (rk_row_key){.rank = rk_entry_rank(reader, t->offered), .key = t->offered->min_ns};
-    } else if (strand) {
-      key = strand->head;
+      offered = (rk_row_key){.rank = rk_entry_rank(reader, t->offered), .key = t->offered->min_ns};
+      key = &offered;
     }
-    const bool has = t->offered || strand;
-    if (t->offers && whole_ends(t, has ? &key : NULL, &unit->entry)) {
+    if (t->offers && whole_ends(t, key, &unit->entry)) {
       unit->kind = RK_UNIT_WHOLE_END;
       return RK_OK;
     }
@@ -287,10 +285,10 @@ static rk_status next(rk_reader *reader, rk_unit *unit, bool offers)
       unit->entry = t->offered;
       return RK_OK;
     }
-    if (!has) {
+    if (!key) {
       return reader->follow || reader->has_limit ? RK_AGAIN : RK_END;
     }
-    if (reader->has_limit && key.key >= reader->limit_ns) {
+    if (reader->has_limit && key->key >= reader->limit_ns) {
       t->quiet = false; /* what begins behind the limit was not opened */
       return RK_AGAIN;
     }

@@ -305,8 +305,9 @@ static bool comes_late(const rk_reader *reader)
 static inline void take_head(const rk_reader *reader, rk_strand *strand)
 {
   const rk_cursor *c = &strand->cursors[0];
-  strand->own = rk_row_own_key(c->open, c->row);
-  strand->head = c->open->effective_keys ? rk_row_effective_key(c->open, c->row) : strand->own;
+  const rk_row_key own = rk_row_own_key(c->open, c->row);
+  strand->own = own;
+  strand->head = c->open->effective_keys ? rk_row_effective_key(c->open, c->row) : own;
   strand->late = false;
   if (strand->is_writer && strand->has_last) {
     strand->late = comes_late(reader) && c->inc < strand->last_inc;
