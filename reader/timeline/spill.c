@@ -29,9 +29,10 @@ rk_spill *rk_spill_new(rk_reader *reader)
   return spill;
 }
 
-void rk_spill_set_block_size(rk_spill *spill, uint64_t size)
+void rk_spill_set_block_size(rk_spill *spill, uint64_t size, uint64_t max)
 {
   spill->block_size = size;
+  spill->block_max = max > size ? max : size;
 }
 
 static void free_piece(rk_spill_gather *p)
@@ -63,7 +64,7 @@ void rk_spill_reset(rk_spill *spill)
   spill->pieces.count = 0;
   spill->origins.count = 0;
   spill->number++;
-  spill->size = 0;
+  spill->size = spill->cost = 0;
   memset(spill->buckets, 0, sizeof spill->buckets);
   rk_buffer_reset(&spill->steps);
   rk_arena_reset(&spill->arena);
@@ -172,7 +173,7 @@ static bool add_columns(rk_spill *spill, rk_spill_gather *p, const rk_open_chunk
     if (!added->builder) {
       return false;
     }
-    spill->size += COLUMN_COST;
+    spill->cost += COLUMN_COST;
   }
   return true;
 }
@@ -198,7 +199,7 @@ static rk_spill_gather *new_piece(rk_spill *spill, const rk_open_chunk *open)
   for (size_t i = 0; i < p->timeline_count; i++) {
     p->timelines[i] = (rk_chunk_timeline){.name = open->chunk.timelines[i].name, .kind = open->chunk.timelines[i].kind};
   }
-  spill->size += PIECE_COST;
+  spill->cost += PIECE_COST;
   return p;
 }
 
@@ -322,11 +323,19 @@ static void put_side(rk_spill_gather *p, rk_open_chunk *open, uint32_t row, uint
   p->clamped = p->clamped || own.key != key->key || rk_tuid_compare(own.id, key->id) != 0;
 }
 
+/* A block whose pieces take more than its rows would be mostly that: it goes on until the rows take as much. */
+static bool is_full(const rk_spill *spill, uint64_t more)
+{
+  const uint64_t enough = spill->cost > spill->block_size ? spill->cost : spill->block_size;
+  const uint64_t size = spill->size + more;
+  return size > enough || size + spill->cost > spill->block_max;
+}
+
 rk_status rk_spill_put(rk_spill *spill, rk_open_chunk *open, uint32_t row, uint32_t position, const rk_row_key *key)
 {
   const uint64_t size = row_size(open, row);
   rk_status status = RK_OK;
-  if (spill->steps.size > 0 && spill->size + size > spill->block_size) {
+  if (spill->steps.size > 0 && is_full(spill, size)) {
     status = rk_spill_end_block(spill);
   }
   if (status) {

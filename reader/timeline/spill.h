@@ -11,8 +11,9 @@ typedef struct rk_spill rk_spill; /* the file and what is being gathered for it 
 
 /* NULL: no memory. The file is made when first written. */
 rk_spill *rk_spill_new(rk_reader *reader);
-/* Blocks from now on hold about that many bytes, or one row. */
-void rk_spill_set_block_size(rk_spill *spill, uint64_t size);
+/* Blocks from now on hold about `size` bytes of rows, or one row, or, where rows go into many pieces, as much as those
+ * take by themselves, but for that no more than `max` in all. */
+void rk_spill_set_block_size(rk_spill *spill, uint64_t size, uint64_t max);
 void rk_spill_free(rk_spill *spill); /* NULL is allowed; no run or block is used any more */
 
 typedef struct rk_block_place {

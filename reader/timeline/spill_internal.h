@@ -62,7 +62,7 @@ typedef struct rk_spill_gather {
 
 struct rk_spill {
   rk_reader *reader;
-  uint64_t block_size;
+  uint64_t block_size, block_max;
   int fd;
   uint64_t end; /* of the file */
   rk_run *run;
@@ -74,7 +74,7 @@ struct rk_spill {
   rk_buffer steps;
   rk_list origins;                       /* rk_origin */
   uint32_t origin_hints[RK_SPILL_HINTS]; /* by entry: where it may be in origins */
-  uint64_t size;                         /* of its rows, roughly */
+  uint64_t size, cost;                   /* of its rows, and of pieces and columns, roughly */
   rk_row_key first;
   /* Neighbouring rows of one chunk that are not copied yet. */
   rk_open_chunk *source; /* retained; NULL: none */

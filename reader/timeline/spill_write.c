@@ -120,7 +120,8 @@ rk_status rk_spill_end_block(rk_spill *spill)
   spill->end += (stored->size + RK_SPILL_ALIGNMENT - 1) / RK_SPILL_ALIGNMENT * RK_SPILL_ALIGNMENT;
   spill->reader->stats.spilled_size += stored->size;
   rk_spill_reset(spill);
-  if (spill->out.capacity > 8 * spill->block_size) { /* a large row went through */
+  if (spill->out.capacity > 8 * spill->block_size &&
+      spill->out.capacity > spill->block_max) { /* a large row went through */
     rk_buffer_free(&spill->out);
     rk_buffer_free(&spill->packed);
   }
