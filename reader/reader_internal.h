@@ -99,8 +99,8 @@ void rk_reader_take_whole(rk_reader *reader, rk_entry *entry);
  * rk_reader_next; RK_ERR_CORRUPT and the like: it was damaged meanwhile. */
 rk_status rk_reader_reopen(rk_reader *reader, rk_entry *origin, rk_open_chunk **open);
 
-/* From now on rows of blueprint stores come before all others, each part in order. Before the first row; for merging.
- */
+/* From now on rows of blueprint stores come before all others, each part in order, and pass all filters. Before the
+ * first row; for merging and viewers. */
 void rk_reader_blueprints_first(rk_reader *reader);
 
 /* Rows that the index holds after filtering by whole chunks: the most that rk_reader_next_ref can yield. */

@@ -310,6 +310,9 @@ rk_status rk_open_chunk_check(rk_entry *entry, rk_error *error);
 bool rk_filters_sane(const rk_reader_options *options); /* no count without values */
 rk_status rk_filters_set(rk_reader *reader, const rk_reader_options *options);
 void rk_filters_free(rk_reader *reader);
+/* Filters are of recordings: where rows are for viewers (rk_reader_blueprints_first), blueprints pass whole, since what
+ * is left of one would show nothing. */
+bool rk_filter_spares(const rk_reader *reader, const rk_store *store);
 bool rk_filter_entry(rk_reader *reader, const rk_entry *entry); /* false: no row of it can pass */
 bool rk_filter_open(rk_reader *reader, const rk_open_chunk *open);
 bool rk_filter_row(const rk_reader *reader, const rk_open_chunk *open, uint32_t tag, int64_t key_ns);

@@ -18,6 +18,7 @@
 
 typedef struct test_chunk {
   const char *application, *recording; /* NULL: "app", "rec" */
+  const char *blueprint;               /* the store is this one instead */
   const char *entity;
   const char *component; /* NULL: "Scalars:scalars"; "": a chunk without components */
   uint32_t tag;          /* of the row ids; also the seal's writer unless `merged` */
@@ -156,7 +157,9 @@ static inline size_t test_add_chunk(rk_buffer *out, const test_chunk *c)
   (void)rk_chunk_encode(&payload, &chunk);
   rk_compression used;
   (void)rk_compress(&packed, c->plain ? RK_COMPRESSION_NONE : RK_COMPRESSION_LZ4, payload.data, payload.size, &used);
-  const rk_arrow_msg msg = {.store = test_store(c->application, c->recording),
+  rk_store_id store = test_store(c->application, c->blueprint ? c->blueprint : c->recording);
+  store.kind = c->blueprint ? RK_STORE_BLUEPRINT : RK_STORE_RECORDING;
+  const rk_arrow_msg msg = {.store = store,
                             .compression = used,
                             .uncompressed_size = payload.size,
                             .payload = used == RK_COMPRESSION_NONE ? payload.data : packed.data,

@@ -174,10 +174,96 @@ static void a_reader_that_was_read_is_refused(void **state)
   rk_buffer_free(&input);
 }
 
+static const rk_store_id blueprint_id = {RK_STORE_BLUEPRINT, {"app", 3}, {"blue", 4}};
+
+/* A blueprint as a viewer saves one, a stream behind the stream: no seals, no log_time. */
+static void add_blueprint(rk_buffer *out)
+{
+  rk_buffer_append(out, rk_stream_header_bytes, RK_STREAM_HEADER_SIZE);
+  const rk_store_info info = {.row_id = {.time_ns = 9, .inc = 9}, .store = blueprint_id, .store_version = 0x2100};
+  test_add_info(out, &info, true);
+  static const int64_t keys[] = {5000, 5001};
+  static const int64_t frames[] = {1, 2};
+  test_add_chunk(out, &(test_chunk){.entity = "/view",
+                                    .tag = 77,
+                                    .row_count = 2,
+                                    .keys = keys,
+                                    .frames = frames,
+                                    .no_log_time = true,
+                                    .unsealed = true,
+                                    .blueprint = "blue"});
+  const size_t start = rk_frame_begin(out, RK_FRAME_BLUEPRINT_ACTIVATION);
+  const rk_blueprint_activation command = {.blueprint = blueprint_id, .make_active = true};
+  rk_blueprint_activation_encode(out, &command);
+  rk_frame_end(out, start);
+}
+
+/* Whatever is selected of the recording. */
+static void blueprints_pass_whole(void **state)
+{
+  (void)state;
+  static const char *const globs[] = {"/a"};
+  static const uint32_t writers[] = {1};
+  const struct {
+    rk_reader_options options;
+    uint64_t rows; /* of the recording */
+  } cases[] = {
+      {{0}, 3 * ROWS + 1},
+      {{.entities = globs, .entity_count = 1}, 2 * ROWS},
+      {{.excluded = globs, .excluded_count = 1}, ROWS + 1},
+      {{.writers = writers, .writer_count = 1}, ROWS},
+      {{.has_until = true, .until_ns = 1011}, 3 + 1}, /* the static row has no time */
+      {{.has_since = true, .since_ns = 20000}, 1},
+      {{.timeline = "log_time"}, 3 * ROWS + 1},
+      {{.timeline = "frame"}, 1},
+  };
+  rk_buffer input = {0};
+  make_recording(&input);
+  add_blueprint(&input);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    rk_reader *reader;
+    rk_stream *stream;
+    rk_stream_batch batch;
+    rk_buffer all = {0};
+    assert_int_equal(rk_reader_open(&cases[i].options, &reader, NULL), RK_OK);
+    assert_int_equal(rk_reader_add_memory(reader, "input", input.data, input.size, NULL), RK_OK);
+    assert_int_equal(rk_stream_open(reader, NULL, &stream, NULL), RK_OK);
+    assert_int_equal(rk_stream_begin(stream, &batch), RK_OK);
+    assert_int_equal(batch.rows, 2);
+    append(&all, &batch);
+    uint64_t rows = 0;
+    while (rk_stream_next(stream, INT64_MAX, 0, &batch) == RK_OK) {
+      rows += batch.rows;
+      append(&all, &batch);
+    }
+    assert_int_equal(rows, cases[i].rows);
+    rk_stream_free(stream);
+    rk_reader_free(reader);
+    reader = open_reader(&all);
+    const rk_row *row;
+    uint64_t of_blueprint = 0;
+    while (rk_reader_next(reader, &row) == RK_OK) {
+      of_blueprint += row->store->kind == RK_STORE_BLUEPRINT;
+    }
+    assert_int_equal(of_blueprint, 2);
+    rk_reader_free(reader);
+    size_t activations = 0;
+    for (size_t at = RK_STREAM_HEADER_SIZE; at < all.size;) {
+      rk_frame_header header;
+      assert_true(rk_frame_header_decode(all.data + at, &header));
+      activations += header.kind == RK_FRAME_BLUEPRINT_ACTIVATION;
+      at += RK_FRAME_HEADER_SIZE + header.size;
+    }
+    assert_int_equal(activations, 1);
+    rk_buffer_free(&all);
+  }
+  rk_buffer_free(&input);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {cmocka_unit_test(batches_hold_every_row_once),
-                                     cmocka_unit_test(a_batch_is_compact),
+                                     cmocka_unit_test(a_batch_is_compact), cmocka_unit_test(blueprints_pass_whole),
                                      cmocka_unit_test(a_reader_that_was_read_is_refused)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

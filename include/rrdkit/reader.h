@@ -393,7 +393,8 @@ typedef struct rk_merge_report {
 /* Writes all rows that rk_reader_next would yield to `fd` (any writable descriptor, written front to back) as one
  * recording file: ordered in time, compacted per store and entity, with writer records, End, footer and manifests. The
  * bytes depend on the rows, and on the chunks of writers that fit as they are, alone: not on the order of the inputs,
- * on how they were merged before, on max_memory or on threads. The reader is at its end after it. `report` (or NULL) is
+ * on how they were merged before, on max_memory or on threads. The filters spare blueprints, which come whole. The
+ * reader is at its end after it. `report` (or NULL) is
  * filled in any case. RK_ERR_IO with sys_errno (EPIPE included). RK_ERR_MISUSE: the reader orders by a timeline or
  * follows, or rows were already taken. */
 RK_API rk_status rk_reader_merge(rk_reader *reader, int fd, const rk_merge_options *options, rk_merge_report *report,
@@ -454,8 +455,8 @@ typedef struct rk_stream_batch {
 RK_API rk_status rk_stream_open(rk_reader *reader, const rk_stream_options *options, rk_stream **stream,
                                 rk_error *error);
 
-/* What comes before the rows: the stream header, a SetStoreInfo for every store, the blueprints whole, each activated
- * as the inputs do. Once, first. Status as for rk_reader_next. */
+/* What comes before the rows: the stream header, a SetStoreInfo for every store, the blueprints whole, whatever the
+ * filters, each activated as the inputs do. Once, first. Status as for rk_reader_next. */
 RK_API rk_status rk_stream_begin(rk_stream *stream, rk_stream_batch *batch);
 
 /* The next rows whose key is below `until_ns`, as many as fit about `max_size` bytes (0: 1 MiB), gathered into one

@@ -203,11 +203,20 @@ static bool entry_outside(const rk_reader *reader, const rk_entry *entry)
   return (filters->has_since && max_ns < filters->since_ns) || (filters->has_until && min_ns >= filters->until_ns);
 }
 
+bool rk_filter_spares(const rk_reader *reader, const rk_store *store)
+{
+  return reader->blueprints_first && store && store->kind == RK_STORE_BLUEPRINT;
+}
+
 bool rk_filter_entry(rk_reader *reader, const rk_entry *entry)
 {
   const rk_filters *filters = &reader->filters;
   if (entry->lost || (entry->row_count == 0 && (!entry->sealed || entry->verified))) { /* else its seal may be wrong */
     return false;
+  }
+  const rk_place *place = rk_entry_place(reader, entry);
+  if (rk_filter_spares(reader, place->store)) {
+    return true;
   }
   if (!entry->is_static && entry_outside(reader, entry)) {
     return false;
@@ -215,7 +224,6 @@ bool rk_filter_entry(rk_reader *reader, const rk_entry *entry)
   if (filters->writers && entry->writer != 0 && !writer_admitted(filters, entry->writer)) {
     return false;
   }
-  const rk_place *place = rk_entry_place(reader, entry);
   if (!place->entity_path) {
     return !entry->sealed || hash_admitted(filters, place->entity_hash);
   }
@@ -225,6 +233,9 @@ bool rk_filter_entry(rk_reader *reader, const rk_entry *entry)
 bool rk_filter_open(rk_reader *reader, const rk_open_chunk *open)
 {
   const rk_filters *filters = &reader->filters;
+  if (rk_filter_spares(reader, open->store)) {
+    return true;
+  }
   if (!entity_admitted(reader, open->entity_path)) {
     return false;
   }
@@ -238,6 +249,9 @@ bool rk_filter_open(rk_reader *reader, const rk_open_chunk *open)
 bool rk_filter_row(const rk_reader *reader, const rk_open_chunk *open, uint32_t tag, int64_t key_ns)
 {
   const rk_filters *filters = &reader->filters;
+  if (rk_filter_spares(reader, open->store)) {
+    return true;
+  }
   if (!open->stored_static &&
       ((filters->has_since && key_ns < filters->since_ns) || (filters->has_until && key_ns >= filters->until_ns))) {
     return false;

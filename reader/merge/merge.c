@@ -156,7 +156,6 @@ static rk_status run(rk_merge *m, rk_error *error)
   const uint64_t rows_total = rk_reader_row_bound(m->reader);
   uint64_t rows_done = 0, reported = 0;
   rk_status status = RK_OK;
-  rk_reader_blueprints_first(m->reader);
   while (status == RK_OK) {
     rk_unit unit;
     status = rk_reader_next_unit(m->reader, &unit);
@@ -193,6 +192,7 @@ static rk_status open_merge(rk_merge *m, int fd, rk_error *error)
 {
   rk_reader *reader = m->reader;
   const rk_merge_options *o = &m->options;
+  rk_reader_blueprints_first(reader);
   pthread_mutex_init(&m->scratch_mutex, NULL);
   reader->pool = reader->pool != NULL ? reader->pool : rk_pool_new(o->threads);
   m->pool = reader->pool;

@@ -186,9 +186,12 @@ rk_status rk_reader_plan(rk_reader *reader, const rk_merge_options *options, rk_
   }
   *plan = (rk_merge_plan){.min_ns = INT64_MAX, .max_ns = INT64_MIN};
   planning p = {.reader = reader, .options = rk_merge_defaults(options), .plan = plan};
+  const bool as_it_was = reader->blueprints_first;
+  reader->blueprints_first = true; /* as merging has them */
   p.limits = (rk_merge_limits){.rows = p.options.chunk_rows,
                                .size = rk_merge_limit(&p.options, rk_merge_count_entities(reader))};
   const rk_status status = make_plan(&p);
+  reader->blueprints_first = as_it_was;
   free((void *)p.entries);
   free(p.samples);
   return status == RK_OK ? RK_OK : rk_fail(error, status, RK_NO_OFFSET, "no memory to plan");

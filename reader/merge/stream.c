@@ -268,14 +268,6 @@ static void start_batch(rk_stream *stream, rk_stream_batch *batch)
   stream->frame_count = 0;
 }
 
-/* Filters are meant for recordings: what they leave of a blueprint would show nothing, and the viewer makes its own. */
-static bool has_whole_blueprints(const rk_reader *reader)
-{
-  const rk_filters *filters = &reader->filters;
-  return !filters->timeline && !filters->entities && !filters->excluded && !filters->writers && !filters->has_since &&
-         !filters->has_until;
-}
-
 /* Blueprints are whole: theirs goes out, then which ones are active. */
 static rk_status activate(rk_stream *stream)
 {
@@ -283,7 +275,7 @@ static rk_status activate(rk_stream *stream)
   const rk_activation *activations = rk_reader_activations(stream->reader, &count);
   const rk_status status = emit_all(stream);
   stream->activated = true;
-  for (size_t i = 0; i < count && status == RK_OK && has_whole_blueprints(stream->reader); i++) {
+  for (size_t i = 0; i < count && status == RK_OK; i++) {
     const rk_blueprint_activation command = {.blueprint = rk_merge_store_id(activations[i].blueprint),
                                              .make_active = activations[i].make_active,
                                              .make_default = activations[i].make_default};
@@ -300,18 +292,15 @@ rk_status rk_stream_begin(rk_stream *stream, rk_stream_batch *batch)
   rk_buffer_append(&stream->out, rk_stream_header_bytes, RK_STREAM_HEADER_SIZE);
   size_t count = 0;
   const rk_store *const *stores = rk_reader_stores(stream->reader, &count);
-  const bool whole = has_whole_blueprints(stream->reader);
   for (size_t i = 0; i < count; i++) {
-    if (whole || stores[i]->kind != RK_STORE_BLUEPRINT) {
-      put_store(stream, stores[i]);
-    }
+    put_store(stream, stores[i]);
   }
   rk_status status;
   size_t size = 0;
   while ((status = peek_row(stream)) == RK_OK && stream->row.store->kind == RK_STORE_BLUEPRINT) {
     stream->has_row = false;
-    status = whole ? take_row(stream, &size) : RK_OK;
-    batch->rows += whole;
+    status = take_row(stream, &size);
+    batch->rows++;
     if (status != RK_OK) {
       return failed(stream, status);
     }

@@ -126,7 +126,7 @@ static rk_status wait_on_timeline(rk_reader *reader, rk_timeline_state *t, rk_en
   int64_t min = entry->min_ns;
   int64_t max = entry->max_ns;
   bool carries = true;
-  if (!entry->is_static) {
+  if (!entry->is_static && !rk_filter_spares(reader, rk_entry_store(reader, entry))) {
     rk_status status = RK_OK;
     if (rk_index_timeline_hull(reader, entry, reader->filters.timeline, &min, &max)) {
       carries = min <= max;
