@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""rrdkit beside what else logs rows of 64 bytes: time of a call in bursts, and rows a second until all are in the page cache.
+"""rrdkit beside what else logs rows of 64 bytes: time of a call in bursts and sustained, and rows a second until all are in the page cache.
 
 usage: bench_write_peers.py [--full] [--json] [--runs=N] [--directory=DIR] [--peers=DIR] BIN
 Python needs rerun-sdk, mcap and lz4. DIR holds the programs of bench/peers that could be built; without it only packages of Python
@@ -41,8 +41,9 @@ def measure(rows, log, rest, finish):
     begin, cpu = time.monotonic(), time.process_time()
     for i in range(rows):
         log(i * 64 % DATA, data)
+    called = time.monotonic() - begin
     finish()
-    print(json.dumps(dict(call_ns=sorted(bursts)[BURSTS // 2] / BURST * 1e9, rows=rows, seconds=time.monotonic() - begin,
+    print(json.dumps(dict(call_ns=sorted(bursts)[BURSTS // 2] / BURST * 1e9, sustained_ns=called / rows * 1e9, rows=rows, seconds=time.monotonic() - begin,
                           cpu_seconds=time.process_time() - cpu)))
 
 
@@ -88,10 +89,10 @@ def mcap_log(path, rows):
         measure(rows, log, lambda: None, lambda: (writer.finish(), file.flush()))
 
 
-def program(words, path, *more):
-    """Of a thread count and rows, what the peer tells; its file is removed."""
+def program(words, path, *more, **environment):
+    """Of rows and a thread count, what the peer tells; its file is removed."""
     def peer(rows, threads):
-        told = run_program([*words, path, str(rows), str(threads), *more])
+        told = run_program([*words, path, str(rows), str(threads), *more], env={**os.environ, **environment})
         os.unlink(path)
         return told
 
@@ -122,6 +123,8 @@ def main():
         peers.append(("Rerun SDK, Python, send_columns", program([*python, "columns"], "peer.rrd"), 1_000_000, (1,), None, None, "LZ4"))
         peers.append(("MCAP, Python, LZ4", program([*python, "mcap"], "peer.mcap"), 100_000, (1,), 1, 1, "LZ4"))
         rrdkit = [f"{options.bin}/peer-rrdkit"]
+        for codec, more in (("none", ["none"]), ("LZ4", [])):
+            peers.append(("rrdkit, TSC", program(rrdkit, "peer.rrd", *more, RRDKIT_CLOCK="tsc"), 2_000_000, (1, 10), None, None, codec))
         own = {"none": program(rrdkit, "own.rrd", "none"), "LZ4": program(rrdkit, "own.rrd"), "zstd": program(rrdkit, "own.rrd.zst")}
         try:
             for name, peer, rows, counts, call_asked, rate_asked, codec in peers:
@@ -131,9 +134,11 @@ def main():
                         mine.append(own[codec](2_000_000 * (5 if options.full else 1), threads))
                         theirs.append(peer(rows * (5 if options.full else 1), threads))
                     what = f"64 B, {codec}, {threads} thread{'s' if threads > 1 else ''}"
-                    if call_asked:
+                    if theirs[0]["call_ns"]:
                         tell(options, "write_peers", f"{what}: call in bursts", "ns", [r["call_ns"] for r in mine], name,
-                             [r["call_ns"] for r in theirs], at_most=1 / call_asked)
+                             [r["call_ns"] for r in theirs], at_most=1 / call_asked if call_asked else None)
+                        tell(options, "write_peers", f"{what}: call, sustained", "ns", [r["sustained_ns"] for r in mine], name,
+                             [r["sustained_ns"] for r in theirs])
                     tell(options, "write_peers", f"{what}: rows to disk", "M rows/s", [r["rows"] / r["seconds"] / 1e6 for r in mine], name,
                          [r["rows"] / r["seconds"] / 1e6 for r in theirs], at_least=rate_asked)
         finally:

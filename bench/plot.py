@@ -10,13 +10,13 @@ from svg import bars, panels
 CODECS = (("none", "uncompressed"), ("LZ4", "LZ4"), ("zstd", "zstd"))
 
 
-def by_codec(rows, measure, best, threads):
-    """Of each codec, a heading and the rows of rrdkit and its peers, `best` first: what bars() draws."""
+def by_codec(rows, measures, best):
+    """Of each codec, a heading and the rows of rrdkit and its peers, `best` first: what bars() draws, a bar per measure."""
 
     def values(codec, name):
         found = []
-        for count in threads:
-            what = f"64 B, {codec}, {count}: {measure}"
+        for measure in measures:
+            what = f"64 B, {codec}, {measure}"
             value = ours(rows, what) if name == "rrdkit" else theirs(rows, what).get(name)
             if value is not None:
                 found.append((value, number(value)))
@@ -24,24 +24,31 @@ def by_codec(rows, measure, best, threads):
 
     made = []
     for codec, heading in CODECS:
-        names = {row["floor_name"] for row in rows if row["what"].startswith(f"64 B, {codec}, {threads[0]}") and row["what"].endswith(measure)}
-        peers = sorted(((name, values(codec, name), False) for name in names), key=lambda row: best * row[1][0][0])
+        names = theirs(rows, f"64 B, {codec}, {measures[0]}")
+        peers = sorted(((name, values(codec, name), name.startswith("rrdkit")) for name in names), key=lambda row: best * row[1][0][0])
         made.append((heading, [("rrdkit", values(codec, "rrdkit"), True), *peers]))
     return made
 
 
-def rates(directory, rows):
-    groups = by_codec(rows, "rows to disk", -1, ("1 thread", "10 threads"))
+def label_first(groups, labels):
+    """Says of the first row which of its bars is what."""
     first = next(of_group[0][1] for _, of_group in groups if of_group[0][1])
-    first[:] = [(value, f"{text} {threads}") for (value, text), threads in zip(first, ("one thread", "ten threads"))]
+    first[:] = [(value, f"{text} {label}") for (value, text), label in zip(first, labels)]
+    return groups
+
+
+def rates(directory, rows):
+    groups = label_first(by_codec(rows, ("1 thread: rows to disk", "10 threads: rows to disk"), -1), ("one thread", "ten threads"))
     bars(os.path.join(directory, "peers.svg"), "Rows of 64 bytes to disk", "More is better. Upper bar: one thread; lower bar: ten threads. Until all rows are in the page cache.",
          "million rows a second", groups)
 
 
 def calls(directory, rows, call):
     floor = [row["floor"] for row in call if row["what"] == "64 B: in bursts"]
-    bars(os.path.join(directory, "calls.svg"), "What a call costs its caller", "Less is better. Rows of 64 bytes in bursts of a thousand, one thread; what compresses and writes does so beside.",
-         "ns a call", by_codec(rows, "call in bursts", 1, ("1 thread",)), mark=(floor[0], f"a clock read and a copy: {number(floor[0])} ns") if floor else None)
+    groups = label_first(by_codec(rows, ("1 thread: call in bursts", "1 thread: call, sustained"), 1), ("in bursts", "sustained"))
+    bars(os.path.join(directory, "calls.svg"), "What a call costs its caller",
+         "Less is better. Rows of 64 bytes, one thread. Upper bar: in bursts of a thousand; lower bar: millions, as fast as they go.",
+         "ns a call", groups, mark=(floor[0], f"a clock read and a copy: {number(floor[0])} ns") if floor else None)
 
 
 def scale(directory, rows):

@@ -41,18 +41,20 @@ def plain_table(rows):
                f"{number(row['ratio_min'])} to {number(row['ratio_max'])} | {asked(row)} |")
 
 
-def call_table(rows):
-    """A line per case, a column per measure: the figure and its ratio to the floor."""
-    cases = {}
+def case_table(rows):
+    """A line per case, a column per measure: the figure, its ratio to the floor, and what is asked of that."""
+    cases, measures = {}, {}
     for row in rows:
         case, measure = row["what"].rsplit(": ", 1)
         cases.setdefault(case, {})[measure] = row
-    measures = list(dict.fromkeys(measure for found in cases.values() for measure in found))
-    yield "| ns (times a clock read and a copy) | " + " | ".join(measures) + " | asked of bursts |"
-    yield "|---|" + "---:|" * len(measures) + "---|"
+        measures[measure] = f"{row['unit']} (times {row['floor_name']})"
+    same = len(set(measures.values())) == 1
+    yield f"| {next(iter(measures.values())) if same else ''} | " + " | ".join(m if same else f"{m}, {of}" for m, of in measures.items()) + " |"
+    yield "|---|" + "---:|" * len(measures)
     for case, found in cases.items():
-        of_case = (f"{number(found[m]['figure'])} ({number(found[m]['ratio'])})" if m in found else "" for m in measures)
-        yield f"| {case} | " + " | ".join(of_case) + f" | {asked(found[measures[0]])} |"
+        of_case = (f"{number(found[m]['figure'])} ({number(found[m]['ratio'])}{', asked ' + asked(found[m]) if asked(found[m]) else ''})" if m in found else ""
+                   for m in measures)
+        yield f"| {case} | " + " | ".join(of_case) + " |"
 
 
 def section(name, rows, known):
@@ -66,7 +68,7 @@ def section(name, rows, known):
     yield "; ".join(about) + ".\n"
     for plot in plots:
         yield f"![{title}]({plot}.svg)\n"
-    yield from call_table(rows) if name == "call" else plain_table(rows)
+    yield from case_table(rows) if name in ("call", "scale") else plain_table(rows)
     yield ""
 
 
@@ -80,20 +82,20 @@ def page(found, known):
 
 def ahead(peer, own, less_is_better):
     """A peer's figure, and how many times rrdkit is ahead."""
-    return "" if peer is None else f"{number(peer)} ({number(peer / own if less_is_better else own / peer)} ×)"
+    return "" if peer is None or own is None else f"{number(peer)} ({number(peer / own if less_is_better else own / peer)} ×)"
 
 
 def peers_table(rows):
-    yield "| rows of 64 B | a call in bursts, ns | to disk with one thread, M rows/s | with ten |"
-    yield "|---|---:|---:|---:|"
-    measures = (("1 thread: call in bursts", True), ("1 thread: rows to disk", False), ("10 threads: rows to disk", False))
+    yield "| rows of 64 B | a call in bursts, ns | sustained, ns | to disk with one thread, M rows/s | with ten |"
+    yield "|---|---:|---:|---:|---:|"
+    measures = (("1 thread: call in bursts", True), ("1 thread: call, sustained", True), ("1 thread: rows to disk", False), ("10 threads: rows to disk", False))
     for codec, name in (("none", "uncompressed"), ("LZ4", "LZ4"), ("zstd", "zstd")):
         own = [ours(rows, f"64 B, {codec}, {measure}") for measure, _ in measures]
-        if own[1] is None:
+        if own[2] is None:
             continue
-        yield f"| **rrdkit, {name}** | " + " | ".join(f"**{number(value)}**" if value else "" for value in own) + " |"
+        yield f"| **rrdkit, {name}** | " + " | ".join(f"**{number(value)}**" if value is not None else "" for value in own) + " |"
         of_peers = [theirs(rows, f"64 B, {codec}, {measure}") for measure, _ in measures]
-        for peer in sorted(of_peers[1], key=lambda peer: -of_peers[1][peer]):
+        for peer in sorted(of_peers[2], key=lambda peer: -of_peers[2][peer]):
             yield f"| {peer} | " + " | ".join(ahead(of_peer.get(peer), value, less) for of_peer, value, (_, less) in zip(of_peers, own, measures)) + " |"
 
 

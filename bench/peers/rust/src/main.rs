@@ -59,12 +59,14 @@ fn measure(rows: usize, threads: usize, log: impl Fn(&[u8]) + Send + Sync, rest:
         begin = Instant::now();
         used = cpu();
     });
+    let called = begin.elapsed().as_secs_f64();
     finish();
     let mut calls = calls.into_inner().unwrap();
     calls.sort_by(f64::total_cmp);
     println!(
-        "{{\"call_ns\":{:.2},\"rows\":{},\"seconds\":{:.6},\"cpu_seconds\":{:.6}}}",
+        "{{\"call_ns\":{:.2},\"sustained_ns\":{:.2},\"rows\":{},\"seconds\":{:.6},\"cpu_seconds\":{:.6}}}",
         calls[threads / 2],
+        called / (rows / threads) as f64 * 1e9,
         rows / threads * threads,
         begin.elapsed().as_secs_f64(),
         cpu() - used
