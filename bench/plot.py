@@ -70,6 +70,8 @@ def size(directory, rows):
     groups = []
     for kind, heading in KINDS.items():
         plain = theirs(rows, f"{kind}: run.rrd")
+        if not plain:
+            continue
         sizes = [("rrdkit, .rrd", ours(rows, f"{kind}: run.rrd")), ("rrdkit, .rrd.zst", ours(rows, f"{kind}: run.rrd.zst"))]
         sizes += [(f"MCAP, {codec}", plain[f"MCAP, {codec}"]) for codec in ("none", "lz4", "zstd")]
         sdk = plain["official SDK"]

@@ -84,14 +84,14 @@ def bars(path, title, about, axis, groups, mark=None, left=250):
             chart.text(24, y, heading, "head")
             y += 8
         for label, of_row, own in rows:
-            height = 18 if len(of_row) == 1 else 12
-            middle = y + (len(of_row) * (height + 1)) / 2 + 4.5
+            height = 18 if len(of_row) == 1 else 13
+            middle = y + (len(of_row) * (height + 2)) / 2 + 4
             chart.text(left - 10, middle, label, "end strong" if own else "end")
             for i, (value, text) in enumerate(of_row):
                 style = ("own" if own else "peer") + ("2" if i else "")
                 chart.bar(left, y, at(value) - left, height, style, f"{label}: {number(value)} {axis}")
                 chart.text(at(value) + 6, y + height / 2 + 4.2, text, "value strong" if own else "value")
-                y += height + 1
+                y += height + 2
             y += 7
     over, chart.parts = chart.parts, drawn
     for tick in ticks(least, most, logarithmic):

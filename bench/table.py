@@ -134,7 +134,7 @@ def readme(found, known):
     if "write_peers" in found:
         yield "![Rows of 64 bytes to disk, rrdkit and what others use](docs/bench/peers.svg)\n"
         yield from peers_table(found["write_peers"])
-        yield "\nIn brackets: how many times rrdkit is ahead.\n"
+        yield "\nIn brackets: how many times rrdkit is ahead. TSC: rows stamped with `RRDKIT_CLOCK=tsc`.\n"
     yield from highlights(found)
     machines_named = sorted({of_bench["machine"] for of_bench in known.values()})
     if machines_named:
