@@ -1,4 +1,5 @@
-/* A file written under a temporary name beside its place and put there complete, or standard output. */
+/* A file written without a name, or under a temporary one beside its place, and put there complete; or standard output.
+ */
 #include "tools/output_file.h"
 
 #include <errno.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -80,31 +82,73 @@ bool output_is_input(const char *path, char *const *paths, size_t count)
   return false;
 }
 
-/* A new file ".NAME.XXXXXX" in the target's directory, with the permissions that a plain creation would give. */
-static int open_temporary(output_file *f)
+/* Of the target's name; "." where it has none. */
+static char *directory_of(const char *path)
+{
+  const char *slash = strrchr(path, '/');
+  char *directory = cli_copy(slash == NULL ? "." : slash == path ? "/" : path);
+  if (slash != NULL && slash != path)
+    directory[slash - path] = '\0';
+  return directory;
+}
+
+/* A new file in the target's directory that has no name yet, so that nothing is left however the process ends; -1: the
+ * file system has none, or it could not be given one later. */
+static int open_nameless(const char *target)
+{
+  char *directory = directory_of(target), self[32];
+  int fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+  free(directory);
+  snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
+  if (fd >= 0 && access(self, F_OK) != 0) {
+    close(fd);
+    fd = -1;
+  }
+  return fd;
+}
+
+/* Gives the file a name ".NAME.xxxxxx" in the target's directory; with fd -1 makes it. Its descriptor, or -1. */
+static int name_temporary(output_file *f, int fd)
 {
   const char *slash = strrchr(f->target, '/');
   size_t directory = slash == NULL ? 0 : (size_t)(slash - f->target) + 1, name = strlen(f->target + directory);
   size_t kept = name < 200 ? name : 200; /* a name of 255 bytes has no room for more */
-  f->temporary = cli_realloc(NULL, directory + kept + 16, 1);
-  memcpy(f->temporary, f->target, directory);
-  f->temporary[directory] = '.';
-  memcpy(f->temporary + directory + 1, f->target + directory, kept);
-  strcpy(f->temporary + directory + 1 + kept, ".XXXXXX");
+  size_t size = directory + kept + 16;
+  char self[32], *temporary = cli_realloc(NULL, size, 1);
+  snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
   sigset_t all, before;
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, &before);
-  int fd = mkostemp(f->temporary, O_CLOEXEC);
+  int named = -1;
+  uint32_t number;
+  do {
+    if (getrandom(&number, sizeof number, 0) != (ssize_t)sizeof number)
+      break;
+    snprintf(temporary, size, "%.*s.%.*s.%06x", (int)directory, f->target, (int)kept, f->target + directory,
+             number & 0xFFFFFF);
+    named = fd < 0 ? open(temporary, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600)
+            : linkat(AT_FDCWD, self, AT_FDCWD, temporary, AT_SYMLINK_FOLLOW) == 0 ? fd
+                                                                                  : -1;
+  } while (named < 0 && errno == EEXIST);
   int saved = errno;
-  if (fd >= 0)
-    guard(f->temporary);
+  if (named >= 0)
+    guard(temporary);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
-  if (fd < 0) {
-    free(f->temporary);
-    f->temporary = NULL;
-    errno = saved;
+  if (named >= 0)
+    f->temporary = temporary;
+  else
+    free(temporary);
+  errno = saved;
+  return named;
+}
+
+/* A new file to be put where the target is, with the permissions that a plain creation would give. */
+static int open_aside(output_file *f)
+{
+  int fd = open_nameless(f->target);
+  if (fd < 0 && (fd = name_temporary(f, -1)) < 0)
     return -1;
-  }
+  f->fd = fd;
   struct stat old;
   mode_t mask = umask(0);
   umask(mask);
@@ -140,8 +184,7 @@ bool output_open(output_file *f, const char *path, bool force)
   } else {
     return failed(f);
   }
-  f->fd = open_temporary(f);
-  if (f->fd >= 0)
+  if (open_aside(f) >= 0)
     return true;
   failed(f);
   output_discard(f);
@@ -150,10 +193,7 @@ bool output_open(output_file *f, const char *path, bool force)
 
 static bool sync_directory(const char *path)
 {
-  const char *slash = strrchr(path, '/');
-  char *directory = cli_copy(slash == NULL ? "." : slash == path ? "/" : path);
-  if (slash != NULL && slash != path)
-    directory[slash - path] = '\0';
+  char *directory = directory_of(path);
   int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   free(directory);
   /* some file systems cannot sync a directory, and one may be writable but not readable */
@@ -165,7 +205,7 @@ static bool sync_directory(const char *path)
 
 bool output_commit(output_file *f)
 {
-  bool ok = f->temporary == NULL || fsync(f->fd) == 0;
+  bool ok = f->target == NULL || (fsync(f->fd) == 0 && (f->temporary != NULL || name_temporary(f, f->fd) >= 0));
   int saved = errno;
   if (close(f->fd) != 0 && ok) {
     ok = false;

@@ -1,4 +1,5 @@
-/* A file written under a temporary name beside its place and put there complete, or standard output. */
+/* A file written without a name, or under a temporary one beside its place, and put there complete; or standard output.
+ */
 #ifndef TOOLS_OUTPUT_FILE_H
 #define TOOLS_OUTPUT_FILE_H
 
@@ -10,7 +11,7 @@ typedef struct output_file {
   const char *path; /* as given */
   int fd;
   char *target;    /* the file that the path leads to; NULL: written in place (standard output, a device, a pipe) */
-  char *temporary; /* NULL: none, or already renamed */
+  char *temporary; /* its name until then; NULL: it has none */
 } output_file;
 
 /* Opens `path`, at most two at a time; "-" is standard output, refused on a terminal unless `force`. Reports its
@@ -20,7 +21,7 @@ bool output_open(output_file *f, const char *path, bool force);
 bool output_is_input(const char *path, char *const *paths, size_t count);
 /* Whether the name is that of a "run.rrd.zst". */
 bool output_is_zst(const char *path);
-/* fsync, rename over the target, fsync of the directory. Reports failures and then leaves the target alone. */
+/* fsync, a name, rename over the target, fsync of the directory. Reports failures and then leaves the target alone. */
 bool output_commit(output_file *f);
 /* Reports why rk_reader_merge failed: names the output where it is to blame. */
 void output_failed(const char *path, const rk_error *error);

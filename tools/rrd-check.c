@@ -174,7 +174,7 @@ static void recover(const request *r, rk_reader *reader, check_report *report)
     output_commit(&file);
     return;
   }
-  if (!(error.sys_errno == EPIPE && file.temporary == NULL)) /* a reader that had enough is no failure */
+  if (!(error.sys_errno == EPIPE && file.target == NULL)) /* a reader that had enough is no failure */
     output_failed(r->output, &error);
   output_discard(&file);
 }

@@ -272,11 +272,11 @@ static bool write_merged(job *j)
   rk_status status = rk_reader_merge(j->in.reader, j->output.fd, &r->merge, &j->done, &error);
   terminal_progress_end();
   if (status == RK_OK) {
-    j->has_sum = r->report != NULL && j->output.temporary != NULL && merge_sum_file(j->output.fd, &j->sum);
+    j->has_sum = r->report != NULL && j->output.target != NULL && merge_sum_file(j->output.fd, &j->sum);
     return output_commit(&j->output);
   }
   /* a reader that had enough is no failure */
-  if (!(error.sys_errno == EPIPE && j->output.temporary == NULL))
+  if (!(error.sys_errno == EPIPE && j->output.target == NULL))
     output_failed(r->output, &error);
   output_discard(&j->output);
   return false;

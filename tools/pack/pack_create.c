@@ -100,7 +100,7 @@ typedef struct creation {
 static bool failed(const creation *c)
 {
   /* a reader of standard output that had enough is no failure */
-  if (!(archive_errno(c->archive) == EPIPE && c->file->temporary == NULL)) {
+  if (!(archive_errno(c->archive) == EPIPE && c->file->target == NULL)) {
     /* "Write error" alone does not tell a full disk from a broken one */
     const int number = archive_errno(c->archive);
     const char *text = archive_error_string(c->archive);
