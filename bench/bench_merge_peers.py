@@ -72,7 +72,7 @@ def main():
         os.chdir("/")
     size = FILES * rows * ROW / 1e6
     for series, (name, _) in zip(theirs, peers):
-        tell(options, "merge_peers", "rrd-merge, rows of 100 bytes", "MB/s", [size / r[0] for r in ours], name, [size / r[0] for r in series])
+        tell(options, "merge_peers", "rrd-merge, rows of 100 bytes", "MB/s", [size / r[0] for r in ours], name, [size / r[0] for r in series], at_least=1)
         tell(options, "merge_peers", "rrd-merge, rows of 100 bytes: memory", "MiB", [r[1] / (1 << 20) for r in ours], name, [r[1] / (1 << 20) for r in series])
 
 

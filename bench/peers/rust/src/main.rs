@@ -73,6 +73,7 @@ fn measure(rows: usize, threads: usize, log: impl Fn(&[u8]) + Send + Sync, rest:
     );
 }
 
+/// A call per row as it comes, with the SDK's own batching, as its quick start logs; `flush_blocking` ends in the page cache.
 fn rerun_rows(path: &str, rows: usize, threads: usize) {
     let stream = rerun::RecordingStreamBuilder::new("bench").save(path).unwrap();
     let log = |row: &[u8]| {
@@ -82,6 +83,8 @@ fn rerun_rows(path: &str, rows: usize, threads: usize) {
     measure(rows, threads, log, || stream.flush_blocking().unwrap(), || stream.flush_blocking().unwrap());
 }
 
+/// A channel that is known, a buffered file and the crate's own chunks, as its documentation writes; a writer is not for several
+/// threads, so that these share it by a lock.
 fn mcap_rows(path: &str, rows: usize, threads: usize, compression: Option<mcap::Compression>) {
     let file = BufWriter::new(File::create(path).unwrap());
     let mut writer = mcap::WriteOptions::new().compression(compression).create(file).unwrap();
