@@ -119,7 +119,7 @@ static bool is_plain(const rk_builder *b, const rk_slice *slices, size_t slice_c
   bool plain = b->index_type == RK_TYPE_NULL && (b->bits >= 8 || rk_builder_has_offsets(b) ||
                                                  b->type == RK_TYPE_FIXED_SIZE_LIST || b->type == RK_TYPE_STRUCT);
   for (size_t i = 0; i < slice_count && plain; i++) {
-    plain = rk_array_validity(slices[i].array, b->type) == NULL;
+    plain = slices[i].array->null_count == 0 || rk_array_validity(slices[i].array, b->type) == NULL;
   }
   return plain;
 }

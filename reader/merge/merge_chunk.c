@@ -251,22 +251,30 @@ static rk_status add_columns(rk_merge_chunk *chunk, const rk_chunk *from, const 
   return RK_OK;
 }
 
+/* `size` is a constant: a single item, the usual case where it counts, is copied without a call. */
+static inline uint8_t *copy_items(uint8_t *to, const void *items, const merge_run *run, size_t size)
+{
+  const uint8_t *from = (const uint8_t *)items + (size_t)run->start * size;
+  if (run->count == 1) {
+    memcpy(to, from, size);
+  } else {
+    memcpy(to, from, (size_t)run->count * size);
+  }
+  return to + (size_t)run->count * size;
+}
+
 static void copy_keys(rk_merge_chunk *chunk)
 {
   uint8_t *ids = chunk->row_ids + (size_t)chunk->copied * RK_TUID_SIZE;
   for (size_t i = 0; i < chunk->run_count; i++) {
     const merge_run *run = &chunk->runs[i];
-    const uint8_t *from = chunk->sources[run->source].open->chunk.row_ids;
-    memcpy(ids, from + (size_t)run->start * RK_TUID_SIZE, (size_t)run->count * RK_TUID_SIZE);
-    ids += (size_t)run->count * RK_TUID_SIZE;
+    ids = copy_items(ids, chunk->sources[run->source].open->chunk.row_ids, run, RK_TUID_SIZE);
   }
   for (size_t t = 0; t < chunk->timeline_count; t++) {
-    int64_t *times = chunk->times[t] + chunk->copied;
+    uint8_t *times = (uint8_t *)(chunk->times[t] + chunk->copied);
     for (size_t i = 0; i < chunk->run_count; i++) {
       const merge_run *run = &chunk->runs[i];
-      const int64_t *from = chunk->sources[run->source].open->chunk.timelines[t].values;
-      memcpy(times, from + run->start, (size_t)run->count * sizeof *times);
-      times += run->count;
+      times = copy_items(times, chunk->sources[run->source].open->chunk.timelines[t].values, run, sizeof(int64_t));
     }
   }
 }
