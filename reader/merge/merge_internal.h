@@ -3,6 +3,7 @@
  *   merge.c        the stream of rows and whole chunks, place by place
  *   merge_place.c  a place: rows gathered, and the candidate that may pass as it is
  *   merge_chunk.c  rows gathered into one chunk
+ *   merge_batch.c  these rows copied, column by column
  *   merge_queue.c  chunks on their way out, in the order in which they leave
  *   merge_item.c   encoding a chunk, or checking one that passes: on any thread
  *   merge_file.c   the file, front to back */
