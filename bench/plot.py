@@ -51,18 +51,24 @@ def calls(directory, rows, call):
          "ns a call", groups, mark=(floor[0], f"a clock read and a copy: {number(floor[0])} ns") if floor else None)
 
 
+SUPERSCRIPT = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+
+
+def count_text(count):
+    return f"{count:g}" if count < 1e4 else f"10{SUPERSCRIPT[len(str(int(count))) - 1]}"
+
+
 def scale(directory, rows):
     found = {}
     for row in rows:
         count, axis = row["what"].split(": ")[1].split()
-        found.setdefault(axis, []).append((f"{float(count):,.0f}".replace(",", " ") if float(count) < 1e4 else f"10{SUPERSCRIPT[len(str(int(float(count)))) - 1]}", row["ratio"], f"{number(row['figure'])}"))
+        found.setdefault(axis, []).append((count_text(float(count)), row["ratio"], number(row["figure"])))
     plain = statistics.median(row["floor"] for row in rows)
     panels(os.path.join(directory, "scale.svg"), "Does a row cost the same, however many there are?",
            f"Processor time of a row of 64 bytes with LZ4, beside one thread, one entity, a million rows ({number(plain)} ns). Labels: ns.",
            "times the plain case", list(found.items()), (0.8, 1.2, "Green: within 20 % of the plain case."))
 
 
-SUPERSCRIPT = "⁰¹²³⁴⁵⁶⁷⁸⁹"
 KINDS = {"random": "eight numbers", "scalar": "a sine", "text": "a line of text", "points": "a hundred points"}
 
 
@@ -75,7 +81,8 @@ def size(directory, rows):
         sizes = [("rrdkit, .rrd", ours(rows, f"{kind}: run.rrd")), ("rrdkit, .rrd.zst", ours(rows, f"{kind}: run.rrd.zst"))]
         sizes += [(f"MCAP, {codec}", plain[f"MCAP, {codec}"]) for codec in ("none", "lz4", "zstd")]
         sdk = plain["official SDK"]
-        groups.append((f"{heading}: {number(sdk)} B", [(name, [(value / sdk, f"{value / sdk:.2f} ({number(value)} B)")], name.startswith("rrdkit")) for name, value in sizes]))
+        groups.append((f"{heading}: {number(sdk)} B", [(name, [(value / sdk, f"{value / sdk:.2f} ({number(value)} B)")], name.startswith("rrdkit"))
+                                                       for name, value in sizes]))
     bars(os.path.join(directory, "size.svg"), "How large a row is in the file", "Less is better. The same rows with the same times; MCAP holds bare bytes without names or types.",
          "times the size in a file of the official SDK", groups, mark=(1, "the official SDK"))
 
@@ -87,9 +94,11 @@ def log_benchmark(directory, rows):
     ):
         groups = []
         for what in dict.fromkeys(row["what"] for row in rows if row["unit"] == unit):
-            groups.append((what.split(":")[0], [(name, [(value, number(value))], name == "rrdkit") for name, value in {"rrdkit": ours(rows, what), **theirs(rows, what)}.items()]))
+            values = {"rrdkit": ours(rows, what), **theirs(rows, what)}
+            groups.append((what.split(":")[0], [(name, [(value, number(value))], name == "rrdkit") for name, value in values.items()]))
         if groups:
-            bars(os.path.join(directory, f"{name}.svg"), f"The work list of Rerun's log_benchmark: {about}", "More is better. One thread, LZ4, until all rows are in the page cache.", axis, groups)
+            bars(os.path.join(directory, f"{name}.svg"), f"The work list of Rerun's log_benchmark: {about}",
+                 "More is better. One thread, LZ4, until all rows are in the page cache.", axis, groups)
 
 
 def main():
