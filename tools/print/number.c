@@ -121,6 +121,15 @@ static const char pairs[] =
     "49505152535455565758596061626364656667686970717273747576777879808182838485868788899091929394959697"
     "9899";
 
+/* The digits of a value below 1000, without a guess how many there are; returns their number. Writes four bytes. */
+static uint32_t put_small(char *p, uint32_t value)
+{
+  uint32_t blanks = (uint32_t)(value < 10) + (value < 100);
+  uint32_t digits = (value / 100 | value / 10 % 10 << 8 | value % 10 << 16 | UINT32_C(0x303030)) >> 8 * blanks;
+  memcpy(p, &digits, sizeof digits);
+  return 3 - blanks;
+}
+
 /* Exactly `count` digits, zero-padded, from the low end; eight at a time, whose divisions do not wait for each other.
  */
 static void put_digits(char *p, uint64_t value, int count)
@@ -179,20 +188,17 @@ static void out_shortest(out *o, bool negative, decimal d)
   if (p == NULL)
     return;
   char *start = p;
-  if (negative)
-    *p++ = '-';
+  *p = '-';
+  p += negative;
   if (point > 21 || point < -5) {
     put_digits(p + 1, d.digits, count);
     p[0] = p[1];
     p[1] = '.';
     p += count == 1 ? 1 : count + 1;
     *p++ = 'e';
-    int e = point - 1;
-    if (e < 0)
-      *p++ = '-';
-    uint64_t size = (uint64_t)(e < 0 ? -e : e);
-    put_digits(p, size, count_digits(size));
-    p += count_digits(size);
+    *p = '-';
+    p += point < 1;
+    p += put_small(p, (uint32_t)(point < 1 ? 1 - point : point - 1));
   } else if (point <= 0) {
     memcpy(p, "0.00000", 7);
     p += 2 - point;
@@ -260,10 +266,7 @@ void out_uint(out *o, uint64_t value)
   if (p == NULL)
     return;
   if (value < 1000) { /* most are, and three digits are fewer than a guess that goes wrong */
-    uint32_t three = (uint32_t)value, blanks = (uint32_t)(three < 10) + (three < 100);
-    uint32_t digits = (three / 100 | three / 10 % 10 << 8 | three % 10 << 16 | UINT32_C(0x303030)) >> 8 * blanks;
-    memcpy(p, &digits, sizeof digits);
-    out_advance(o, 3 - blanks);
+    out_advance(o, put_small(p, (uint32_t)value));
     return;
   }
   int count = count_digits(value);
