@@ -158,6 +158,42 @@ static void many_small_chunks_of_one_time_stay_within_bounds(void **state)
   rk_buffer_free(&a);
 }
 
+/* Rows of several entities by turns: a block's pieces do not outweigh its rows. */
+static void rows_of_many_entities_make_no_tiny_blocks(void **state)
+{
+  (void)state;
+  enum { CHUNKS = 1024, ROWS = 64, BUDGET = 1000000 };
+  rk_buffer a = {0};
+  test_begin(&a, NULL, NULL, true);
+  for (uint32_t c = 0; c < CHUNKS; c++) {
+    int64_t keys[ROWS];
+    for (uint32_t i = 0; i < ROWS; i++) {
+      keys[i] = 1000 + i * CHUNKS + c;
+    }
+    test_add_chunk(&a, &(test_chunk){.entity = random_entities[c % 4],
+                                     .tag = 7,
+                                     .first_row = c * ROWS,
+                                     .row_count = ROWS,
+                                     .keys = keys,
+                                     .unsealed = true});
+  }
+  rk_reader *reader;
+  assert_int_equal(rk_reader_open(NULL, &reader, NULL), RK_OK);
+  assert_int_equal(rk_reader_add_memory(reader, "input", a.data, a.size, NULL), RK_OK);
+  reader->max_memory = (uint64_t)4 * BUDGET;
+  rk_row_ref ref;
+  for (uint32_t i = 0; i < CHUNKS * ROWS; i++) {
+    assert_int_equal(rk_reader_next_ref(reader, &ref), RK_OK);
+    assert_int_equal(ref.key_ns, 1000 + i);
+  }
+  assert_int_equal(rk_reader_next_ref(reader, &ref), RK_END);
+  rk_reader_stats stats;
+  rk_reader_get_stats(reader, &stats);
+  assert_in_range(stats.spilled_size, 1, 4 * a.size);
+  rk_reader_free(reader);
+  rk_buffer_free(&a);
+}
+
 /* Copies of one row without end: they do not pile up. */
 static void copies_of_a_row_do_not_pile_up(void **state)
 {
@@ -291,6 +327,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(little_memory_changes_nothing),
       cmocka_unit_test(many_small_chunks_of_one_time_stay_within_bounds),
+      cmocka_unit_test(rows_of_many_entities_make_no_tiny_blocks),
       cmocka_unit_test(copies_of_a_row_do_not_pile_up),
       cmocka_unit_test(large_rows_are_read_again),
       cmocka_unit_test(a_directory_that_takes_no_files_is_an_error),

@@ -15,8 +15,9 @@
  * - Chunks of very large rows are not copied: they are closed, and opened again for each row in its turn.
  * So the order is that of the rows alone, and is the same however often it comes to this. Chunks that were never opened
  * are opened before what comes back: they pass through memory once, and blocks of runs are read only when a row in them
- * is next. With `budget` bytes for what is open, runs are about that long and there can be 256 blocks in memory; when
- * more runs than that overlap, their blocks are merged into longer runs by the same means. It ends, because after
+ * is next. With `budget` bytes for what is open, runs are about that long and there can be 256 blocks in memory
+ * (16 where rows are of many entities: a block's rows take as much as its pieces do); when more runs than that overlap,
+ * their blocks are merged into longer runs by the same means. It ends, because after
  * everything was spilled that can happen again only when a row was yielded or a chunk was opened for the first time
  * (`fresh`), or when it made fewer blocks of many (many runs whose first rows have one key and id; where even that does
  * not help they are all held, one block each). */
