@@ -160,19 +160,18 @@ rk_status rk_spool_row_parse(const uint8_t *data, size_t available, rk_spool_row
   return at == size ? RK_OK : RK_ERR_CORRUPT;
 }
 
-bool rk_spool_row_alike(const rk_spool_row *row, const uint8_t *next)
+bool rk_spool_row_alike(const uint8_t *sound, const uint8_t *next)
 {
-  const uint8_t *first = row->times - RK_SPOOL_ROW_HEADER;
-  if (rk_load_u32(next) != row->size || rk_load_u32(next + 4) == RK_SPOOL_SKIP ||
-      memcmp(next + 16, first + 16, RK_SPOOL_ROW_HEADER - 16) != 0) {
+  if (rk_load_u32(next) != rk_load_u32(sound) || rk_load_u32(next + 4) == RK_SPOOL_SKIP ||
+      memcmp(next + 16, sound + 16, RK_SPOOL_ROW_HEADER - 16) != 0) {
     return false;
   }
-  size_t at = (size_t)(row->cells - first);
-  for (unsigned i = 0; i < row->cell_count; i++) {
-    if (memcmp(next + at, first + at, RK_SPOOL_CELL_HEADER) != 0) {
+  size_t at = RK_SPOOL_ROW_HEADER + (size_t)8 * sound[27];
+  for (unsigned left = rk_load_u16(sound + 24); left > 0; left--) {
+    if (memcmp(next + at, sound + at, RK_SPOOL_CELL_HEADER) != 0) {
       return false;
     }
-    at += RK_SPOOL_CELL_HEADER + rk_align_up(rk_load_u32(first + at + 8), 8);
+    at += RK_SPOOL_CELL_HEADER + rk_align_up(rk_load_u32(sound + at + 8), 8);
   }
   return true;
 }

@@ -148,9 +148,9 @@ typedef struct rk_spool_cell {
 /* The row at `data`, lent. RK_OK: checked whole, all its cells included. RK_END: a skip, only row->size is set.
  * RK_ERR_CORRUPT. */
 rk_status rk_spool_row_parse(const uint8_t *data, size_t available, rk_spool_row *row);
-/* Whether `next`, of which row->size bytes are there, is a row of the same entity, timelines and shape as a parsed one,
- * and hence as sound. */
-bool rk_spool_row_alike(const rk_spool_row *row, const uint8_t *next);
+/* Whether `next`, of which as many bytes are there, is a row of the same entity, timelines, size and shape as a sound
+ * one, and hence as sound. */
+bool rk_spool_row_alike(const uint8_t *sound, const uint8_t *next);
 /* The cell at *position (0 first) of a parsed row; moves on. False: no more. */
 bool rk_spool_cell_next(const rk_spool_row *row, size_t *position, rk_spool_cell *cell);
 

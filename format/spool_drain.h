@@ -57,7 +57,8 @@ uint64_t rk_row_source_pass(const rk_row_source *source, bool sound);
 
 /* ---- Gathering ---- */
 
-#define RK_NO_RUN UINT32_MAX
+#define RK_NO_RUN   UINT32_MAX
+#define RK_NO_GROUP UINT32_MAX
 
 /* Rows of one shape (the same size, cells of the same components and sizes) that lie at equal distances. */
 typedef struct rk_row_run {
@@ -73,7 +74,9 @@ typedef struct rk_group {
   uint32_t entity_id, set_id;
   uint32_t timeline_count; /* of the set */
   bool is_static;
+  bool replaced;        /* by a later one of the same rows: nothing is added to it */
   uint32_t first, last; /* runs */
+  uint32_t follower;    /* the group that last had a row right after one of this, or RK_NO_GROUP */
   uint32_t count;
   size_t size;
 } rk_group;
@@ -96,6 +99,7 @@ typedef struct rk_drain {
   rk_buffer runs;   /* rk_row_run[] */
   rk_buffer groups; /* rk_group[], by first row */
   rk_buffer slots;  /* u32[]: hash table over the open groups */
+  uint32_t turn;    /* group of the last row, or RK_NO_GROUP */
   rk_buffer columns;
   rk_buffer row_ids, times, ipc;
   rk_chunk_heads heads;

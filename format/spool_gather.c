@@ -1,6 +1,7 @@
 /* Sorting a run of spooled rows into the chunks they will become (SPEC "Rows to chunks"). */
 #include <string.h>
 
+#include "format/bytes.h"
 #include "format/spool_drain.h"
 
 static rk_group *groups_of(const rk_drain *drain)
@@ -64,7 +65,8 @@ static rk_group *add_group(rk_drain *drain, const rk_drain_names *names, const r
                       .set_id = row->timeline_set,
                       .is_static = row->is_static,
                       .first = RK_NO_RUN,
-                      .last = RK_NO_RUN};
+                      .last = RK_NO_RUN,
+                      .follower = RK_NO_GROUP};
   const int timeline_count = names->timelines(names->context, row->timeline_set, NULL);
   if (timeline_count >= 0) {
     group->entity = names->entity(names->context, row->entity);
@@ -72,6 +74,11 @@ static rk_group *add_group(rk_drain *drain, const rk_drain_names *names, const r
   }
   drain->group_count++;
   return group;
+}
+
+static bool has_room(const rk_group *group, size_t size)
+{
+  return group->count < RK_CHUNK_ROWS && group->size + size <= RK_CHUNK_SIZE;
 }
 
 /* The open group that such a row goes to, made at need. RK_ERR_CORRUPT: the row is impossible. RK_ERR_NO_MEMORY. */
@@ -82,7 +89,7 @@ static rk_status group_for(rk_drain *drain, const rk_drain_names *names, const r
   }
   uint32_t *slot = slot_of(drain, row->entity, row->timeline_set, row->is_static);
   *group = *slot == UINT32_MAX ? NULL : &groups_of(drain)[*slot];
-  if (*group != NULL && (*group)->count < RK_CHUNK_ROWS && (*group)->size + row->size <= RK_CHUNK_SIZE) {
+  if (*group != NULL && has_room(*group, row->size)) {
     return row->timeline_count == (*group)->timeline_count ? RK_OK : RK_ERR_CORRUPT;
   }
   *group = add_group(drain, names, row);
@@ -94,6 +101,9 @@ static rk_status group_for(rk_drain *drain, const rk_drain_names *names, const r
     drain->groups.size -= sizeof **group;
     return RK_ERR_CORRUPT;
   }
+  if (*slot != UINT32_MAX) {
+    groups_of(drain)[*slot].replaced = true;
+  }
   *slot = (uint32_t)(drain->group_count - 1);
   return RK_OK;
 }
@@ -103,20 +113,54 @@ static const uint8_t *bytes_at(const rk_row_source *source, uint64_t position)
   return source->data + ((position - source->base) & source->mask);
 }
 
-/* Takes one more row into the run, if it is of its shape and as far from the last one as those are from each other:
- * thus rows of several entities that take turns make one run each. */
-static bool extend_run(rk_row_run *run, const rk_row_source *source, const rk_spool_row *row, uint64_t position)
+/* Bytes of the source that lie side by side from `position` on. */
+static uint64_t available_at(const rk_row_source *source, uint64_t position)
+{
+  uint64_t available = source->size - ((position - source->base) & source->mask);
+  if (source->wrap != 0) {
+    const uint64_t contiguous = source->wrap - (position & (source->wrap - 1));
+    available = contiguous < available ? contiguous : available;
+  }
+  const uint64_t left = source->end - position;
+  return left < available ? left : available;
+}
+
+/* Takes one more row, of `size` bytes that are there, into the run, if it is of its shape and as far from the last one
+ * as those are from each other: thus rows of several entities that take turns make one run each. */
+static bool extend_run(rk_row_run *run, const rk_row_source *source, uint64_t position, size_t size)
 {
   const uint64_t distance = position - run->position;
   const uint64_t stride = run->count == 1 ? distance : run->stride;
-  if (stride > UINT32_MAX || distance != stride * run->count ||
-      bytes_at(source, run->position) + distance != bytes_at(source, position) ||
-      !rk_spool_row_alike(row, bytes_at(source, run->position))) {
+  const uint8_t *first = bytes_at(source, run->position), *next = bytes_at(source, position);
+  if (stride > UINT32_MAX || distance != stride * run->count || first + distance != next ||
+      rk_load_u32(first) != size || !rk_spool_row_alike(first, next)) {
     return false;
   }
   run->stride = (uint32_t)stride;
   run->count++;
   return true;
+}
+
+/* Takes the row at `position` if it is the next one of the group that had its turn after the last row's group the time
+ * before: what entities in turns cost. Its size, or 0: it is to be looked at. */
+static uint32_t take_in_turn(rk_drain *drain, const rk_row_source *source, uint64_t position)
+{
+  const uint32_t turn = drain->turn == RK_NO_GROUP ? RK_NO_GROUP : groups_of(drain)[drain->turn].follower;
+  if (turn == RK_NO_GROUP) {
+    return 0;
+  }
+  rk_group *group = &groups_of(drain)[turn];
+  const uint64_t available = available_at(source, position);
+  const uint32_t size = available < RK_SPOOL_ROW_HEADER ? 0 : rk_load_u32(bytes_at(source, position));
+  if (size > available || group->replaced || !has_room(group, size) ||
+      !extend_run(&((rk_row_run *)(void *)drain->runs.data)[group->last], source, position, size)) {
+    return 0;
+  }
+  group->count++;
+  group->size += size;
+  drain->row_count++;
+  drain->turn = turn;
+  return size;
 }
 
 /* `count` rows of one shape side by side, of which `row` is the first. */
@@ -137,7 +181,7 @@ static rk_status add_rows(rk_drain *drain, const rk_drain_names *names, const rk
     taken = taken < RK_CHUNK_ROWS - group->count ? taken : RK_CHUNK_ROWS - group->count;
     taken = taken == 0 ? 1 : taken < count ? taken : count;
     rk_row_run *runs = (rk_row_run *)(void *)drain->runs.data;
-    if (count > 1 || group->count == 0 || !extend_run(&runs[group->last], source, row, position)) {
+    if (count > 1 || group->count == 0 || !extend_run(&runs[group->last], source, position, row->size)) {
       const uint32_t index = (uint32_t)(drain->runs.size / sizeof *runs);
       rk_row_run *run = rk_buffer_extend(&drain->runs, sizeof *run);
       if (run == NULL) {
@@ -153,6 +197,11 @@ static rk_status add_rows(rk_drain *drain, const rk_drain_names *names, const rk
     }
     group->count += (uint32_t)taken;
     group->size += taken * row->size;
+    const uint32_t turn = (uint32_t)(group - groups_of(drain));
+    if (drain->turn != RK_NO_GROUP && drain->turn != turn) {
+      groups_of(drain)[drain->turn].follower = turn;
+    }
+    drain->turn = turn;
     if (drain->row_count == 0) {
       drain->first_row = row->row_number;
     }
@@ -172,7 +221,13 @@ rk_status rk_drain_gather(rk_drain *drain, const rk_drain_names *names, const rk
   drain->row_count = 0;
   drain->first_row = 0;
   drain->damaged = false;
+  drain->turn = RK_NO_GROUP;
   for (uint64_t position = source->begin; position < source->end;) {
+    const uint32_t taken = take_in_turn(drain, source, position);
+    if (taken != 0) {
+      position += taken;
+      continue;
+    }
     rk_spool_row row;
     uint64_t count = 1;
     const rk_status status = rk_row_source_at(source, position, &row);
@@ -214,18 +269,6 @@ rk_row_source rk_row_source_memory(const uint8_t *data, uint64_t size, uint64_t 
                          .end = begin + size};
 }
 
-/* Bytes of the source that lie side by side from `position` on. */
-static uint64_t available_at(const rk_row_source *source, uint64_t position)
-{
-  uint64_t available = source->size - ((position - source->base) & source->mask);
-  if (source->wrap != 0) {
-    const uint64_t contiguous = source->wrap - (position & (source->wrap - 1));
-    available = contiguous < available ? contiguous : available;
-  }
-  const uint64_t left = source->end - position;
-  return left < available ? left : available;
-}
-
 rk_status rk_row_source_at(const rk_row_source *source, uint64_t position, rk_spool_row *row)
 {
   return rk_spool_row_parse(bytes_at(source, position), (size_t)available_at(source, position), row);
@@ -236,7 +279,7 @@ uint64_t rk_row_source_run(const rk_row_source *source, uint64_t position, const
   const uint64_t available = available_at(source, position);
   const uint8_t *at = bytes_at(source, position);
   uint64_t count = 1;
-  while ((count + 1) * row->size <= available && rk_spool_row_alike(row, at + count * row->size)) {
+  while ((count + 1) * row->size <= available && rk_spool_row_alike(at, at + count * row->size)) {
     count++;
   }
   return count;
