@@ -266,8 +266,62 @@ static void test_shapes(void **state)
   free(r);
 }
 
+/* Entities in turns, with large rows between: a chunk that one of them did not fit into gets no small row any more, so
+ * that each entity's chunks follow each other. */
+static void test_full(void **state)
+{
+  (void)state;
+  enum { LARGE_COUNT = 80000, SIZE = 32 << 20 };
+  static const uint32_t turns[] = {0, 1, 0, 2};
+  arrow_maker maker = {.state = 11};
+  ring *r = calloc(1, sizeof *r);
+  uint8_t *data = calloc(1, SIZE);
+  assert_true(r != NULL && data != NULL);
+  uint32_t count = 0;
+  size_t size = 0;
+  while (size < SIZE - (1 << 20)) {
+    const size_t small = arrow_below(&maker, 3) == 0 ? 80 : 72;
+    const size_t cell = arrow_below(&maker, 50) == 0 ? LARGE_COUNT * 8 : small;
+    uint8_t *row = data + size;
+    rk_store_u32(row, (uint32_t)(RK_SPOOL_ROW_HEADER + RK_SPOOL_CELL_HEADER + cell));
+    rk_store_u32(row + 4, count);
+    rk_store_u32(row + 16, turns[count % 4]);
+    rk_store_u32(row + 24, 1);
+    rk_store_u32(row + RK_SPOOL_ROW_HEADER + 4, (uint32_t)(cell / 8));
+    rk_store_u32(row + RK_SPOOL_ROW_HEADER + 8, (uint32_t)cell);
+    size += rk_load_u32(row);
+    count++;
+  }
+  const rk_drain_names names = {.context = r, .entity = entity, .component = component, .timelines = timelines};
+  const rk_row_source source = rk_row_source_memory(data, size, 0, 0);
+  rk_drain drain = {0};
+  assert_int_equal(rk_drain_gather(&drain, &names, &source), RK_OK);
+  assert_int_equal(drain.row_count, count);
+  const rk_row_run *runs = (const rk_row_run *)(void *)drain.runs.data;
+  uint32_t last[ENTITIES] = {0, 0, 0}, total = 0;
+  for (size_t i = 0; i < drain.group_count; i++) {
+    const rk_group *group = rk_drain_group(&drain, i);
+    uint32_t rows = 0;
+    for (uint32_t at = group->first; at != RK_NO_RUN; at = runs[at].next) {
+      for (uint32_t k = 0; k < runs[at].count; k++, rows++) {
+        const uint8_t *row = data + runs[at].position + (size_t)k * runs[at].stride;
+        assert_int_equal(rk_load_u32(row + 16), group->entity_id);
+        assert_true(rk_load_u32(row + 4) >= last[group->entity_id]);
+        last[group->entity_id] = rk_load_u32(row + 4) + 1;
+      }
+    }
+    assert_int_equal(rows, group->count);
+    assert_true(group->count <= RK_CHUNK_ROWS && group->size <= RK_CHUNK_SIZE);
+    total += rows;
+  }
+  assert_int_equal(total, count);
+  rk_drain_free(&drain);
+  free(data);
+  free(r);
+}
+
 int main(void)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_shapes), cmocka_unit_test(test_full)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
