@@ -174,14 +174,13 @@ static void print_merge(const plan *p, out *o, size_t width, bool coloured)
     out_text(v, " after the first row");
   }
   print_line(o, &l, "overlap");
-  out_text(v, "at most ");
   out_size(v, p->max_memory);
   if (m->spill_size > 0) {
-    out_text(v, ", so about ");
+    out_text(v, " to sort in; by the index very roughly ");
     out_size(v, m->spill_size);
-    out_text(v, " go through temporary files");
+    out_text(v, " would go through temporary files");
   } else {
-    out_text(v, ", which suffices");
+    out_text(v, " to sort in; by the index nothing would go through temporary files");
   }
   print_line(o, &l, "memory");
   line_free(&l);
