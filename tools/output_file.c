@@ -215,7 +215,7 @@ bool output_commit(output_file *f)
   errno = saved;
   if (!ok) {
     failed(f);
-  } else if (f->temporary != NULL) {
+  } else if (f->target != NULL) {
     ok = rename(f->temporary, f->target) == 0;
     if (ok) {
       unguard(f->temporary);
