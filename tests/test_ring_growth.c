@@ -24,40 +24,45 @@ static void die_in(int what)
   }
 }
 
+static int (*real_fallocate)(int, off_t, off_t);
+static void *(*real_mremap)(void *, size_t, size_t, int, ...);
+static int (*real_madvise)(void *, size_t, int);
+
+__attribute__((constructor)) static void find_real(void)
+{
+  real_fallocate = (int (*)(int, off_t, off_t))(intptr_t)dlsym(RTLD_NEXT, "posix_fallocate");
+  real_mremap = (void *(*)(void *, size_t, size_t, int, ...))(intptr_t)dlsym(RTLD_NEXT, "mremap");
+  real_madvise = (int (*)(void *, size_t, int))(intptr_t)dlsym(RTLD_NEXT, "madvise");
+}
+
 int posix_fallocate(int fd, off_t offset, off_t size)
 {
-  static int (*next)(int, off_t, off_t);
-  next = next != NULL ? next : (int (*)(int, off_t, off_t))(intptr_t)dlsym(RTLD_NEXT, "posix_fallocate");
   if (!no_blocks) {
-    const int failed = next(fd, offset, size);
+    const int failed = real_fallocate(fd, offset, size);
     die_in(IN_FALLOCATE);
     return failed;
   }
-  return next(fd, offset, size / 2) != 0 ? EIO : ENOSPC; /* some of it, as file systems do */
+  return real_fallocate(fd, offset, size / 2) != 0 ? EIO : ENOSPC; /* some of it, as file systems do */
 }
 
 void *mremap(void *address, size_t before, size_t after, int flags, ...)
 {
-  static void *(*next)(void *, size_t, size_t, int, ...);
-  next = next != NULL ? next : (void *(*)(void *, size_t, size_t, int, ...))(intptr_t)dlsym(RTLD_NEXT, "mremap");
   if (no_map) {
     errno = ENOMEM;
     return MAP_FAILED;
   }
-  void *map = next(address, before, after, flags);
+  void *map = real_mremap(address, before, after, flags);
   die_in(IN_MREMAP);
   return map;
 }
 
 int madvise(void *address, size_t size, int advice)
 {
-  static int (*next)(void *, size_t, int);
-  next = next != NULL ? next : (int (*)(void *, size_t, int))(intptr_t)dlsym(RTLD_NEXT, "madvise");
   if (no_pages) {
     errno = EFAULT;
     return -1;
   }
-  const int failed = next(address, size, advice);
+  const int failed = real_madvise(address, size, advice);
   die_in(IN_MADVISE);
   return failed;
 }
@@ -313,6 +318,40 @@ static void test_fork(void **state)
   assert_int_equal(t.rows, 60000);
 }
 
+/* While others drain. */
+static void *log_shifted(void *argument)
+{
+  const job *j = argument;
+  for (uint32_t i = 0; i < j->count; i++) {
+    char name[32];
+    snprintf(name, sizeof name, "logger/%u", (unsigned)(j->logger + i % 100));
+    log_stamp(j->recording, rk_entity_at(j->recording, name), j->logger + i % 100, i / 100, 0);
+  }
+  return NULL;
+}
+
+static void test_meanwhile(void **state)
+{
+  enum { THREADS = 3, COUNT = 30000 };
+  const scene *s = *state;
+  rk_recording *recording =
+      open_at(s->path, &(rk_recording_options){.ring_size = SMALL, .ring_size_max = LARGE, .flush_age_ns = 2000000});
+  pthread_t ids[THREADS];
+  job jobs[THREADS];
+  for (uint32_t i = 0; i < THREADS; i++) {
+    jobs[i] = (job){.recording = recording, .logger = 100 * i, .count = COUNT};
+    assert_int_equal(pthread_create(&ids[i], NULL, log_shifted, &jobs[i]), 0);
+  }
+  for (int i = 0; i < 50; i++) {
+    assert_int_equal(rk_recording_flush(recording), RK_OK);
+  }
+  for (uint32_t i = 0; i < THREADS; i++) {
+    pthread_join(ids[i], NULL);
+  }
+  rk_recording_free(recording);
+  check_rows(s->path, 100 * THREADS, THREADS * COUNT);
+}
+
 /* The ring of a thread that ended is the next one's, as large as it is. */
 static void *log_in_thread(void *argument)
 {
@@ -340,8 +379,8 @@ int main(void)
 {
 #define IN_SCENE(test) cmocka_unit_test_setup_teardown(test, scene_begin, scene_end)
   const struct CMUnitTest tests[] = {
-      IN_SCENE(test_grows), IN_SCENE(test_limit),  IN_SCENE(test_stays), IN_SCENE(test_refused),
-      IN_SCENE(test_sum),   IN_SCENE(test_killed), IN_SCENE(test_fork),  IN_SCENE(test_reused),
+      IN_SCENE(test_grows),  IN_SCENE(test_limit), IN_SCENE(test_stays),     IN_SCENE(test_refused), IN_SCENE(test_sum),
+      IN_SCENE(test_killed), IN_SCENE(test_fork),  IN_SCENE(test_meanwhile), IN_SCENE(test_reused),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
