@@ -152,6 +152,14 @@ def test_shift():
     expect(run(MERGE, "-o", "shifted.rrd", "runs/one.rrd@+1h", "runs/deep@+2h"), 0)
     assert rows_of("shifted.rrd") == rows_of("runs/one.rrd@+1h", "runs/deep@+2h")
     expect(run(MERGE, "-o", "back.rrd", "shifted.rrd@-1h", "runs/deep/two.rrd@+1h"), 0)
+    # static rows stay, and do not hold their writers' other rows
+    expect(run(os.path.join(BIN, "example-scalars"), "curves.rrd"), 0)
+    late, early = moving(rows_of("curves.rrd@-24h")), rows_of("curves.rrd")
+    assert {r["writer"]["id"] for r in static(early)} & {r["writer"]["id"] for r in late}
+    assert [r["timelines"]["log_time"] for r in late] == sorted(r["timelines"]["log_time"] for r in late)
+    assert ids(late) == ids(moving(early))
+    expect(run(MERGE, "-o", "late.rrd", "curves.rrd@-24h"), 0)
+    assert moving(rows_of("late.rrd")) == late
 
 
 def test_rows():

@@ -104,7 +104,7 @@ static model_row *all_rows(rk_reader *reader, size_t *count)
       rows[(*count)++] = (model_row){.y = yielded_row(&named),
                                      .effective_key = effective.key,
                                      .effective_id = effective.id,
-                                     .of_writer = entry->writer != 0};
+                                     .of_writer = entry->writer != 0 && !open->stored_static};
     }
     rk_open_chunk_release(open);
   }

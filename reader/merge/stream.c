@@ -25,7 +25,9 @@ struct rk_stream {
   size_t used_count, used_capacity;
   rk_row_ref row; /* read and not yet taken */
   bool has_row;
-  bool activated; /* blueprints */
+  bool has_last;
+  int64_t last_key; /* of the row before it */
+  bool activated;   /* blueprints */
   rk_buffer key, payload, out;
   rk_arena arena; /* of the batch's frames */
   rk_stream_frame *frames;
@@ -244,10 +246,14 @@ static rk_status peek_row(rk_stream *stream)
   return status;
 }
 
-/* Of the row that was read. Static rows come first where another timeline orders, whatever their own times. */
+/* When the row that was read is due. A static row has no time: it is due as soon as it comes, first where another
+ * timeline orders, and behind the last of an input that was shifted back. */
 static int64_t key_of_row(const rk_stream *stream)
 {
-  return stream->reader->filters.timeline && stream->row.is_static ? INT64_MIN : stream->row.key_ns;
+  if (!stream->row.is_static) {
+    return stream->row.key_ns;
+  }
+  return stream->reader->filters.timeline ? INT64_MIN : stream->has_last ? stream->last_key : stream->row.key_ns;
 }
 
 static void hand_over(const rk_stream *stream, rk_stream_batch *batch)
@@ -336,7 +342,8 @@ rk_status rk_stream_next(rk_stream *stream, int64_t until_ns, size_t max_size, r
     if (status != RK_OK) {
       return failed(stream, status);
     }
-    stream->keys[batch->rows] = key;
+    stream->keys[batch->rows] = stream->last_key = key;
+    stream->has_last = true;
     batch->first_ns = batch->rows == 0 ? key : batch->first_ns;
     batch->last_ns = key;
     batch->rows++;

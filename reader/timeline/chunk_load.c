@@ -93,7 +93,7 @@ static rk_status check_seal(const rk_reader *reader, const rk_open_chunk *open, 
                             rk_error *error)
 {
   const bool early = open->chunk.row_count > 0 && min_ns < entry->min_ns && !reader->wall_clock; /* which learns */
-  if ((uint64_t)open->chunk.row_count != entry->row_count || early) {
+  if ((uint64_t)open->chunk.row_count != entry->row_count || early || open->stored_static != entry->is_static) {
     return rk_fail(error, RK_ERR_CORRUPT, entry->offset, "its seal does not describe its rows");
   }
   if (entry->writer == 0) {
@@ -220,7 +220,7 @@ static rk_status finish(rk_reader *reader, rk_chunk_load *load, rk_entry *entry)
   rk_status status = rk_open_chunk_names(reader, &open->arena, open, &load->error);
   status = status ? status : rk_retime_chunk(reader, entry, open);
   open->rank = rk_open_chunk_rank(reader, open->store, open->stored_static);
-  status = status ? status : rk_row_order_take(reader, open, entry->writer != 0);
+  status = status ? status : rk_row_order_take(reader, open, entry->writer != 0 && !entry->is_static);
   return status ? status : complete(reader, open, entry, &load->error);
 }
 

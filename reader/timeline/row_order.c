@@ -221,7 +221,7 @@ rk_status rk_row_order_take(rk_reader *reader, rk_open_chunk *open, bool of_writ
     return put_in_order(open, &s, compare_numbers, &open->order);
   }
   const rk_status status = put_in_order(open, &s, compare_rows, &open->order);
-  return status || reader->writers.count == 0 ? status : clamp(reader, open, &s);
+  return status || reader->writers.count == 0 || open->stored_static ? status : clamp(reader, open, &s);
 }
 
 /* ---- Rows of different chunks ---- */

@@ -1,9 +1,9 @@
 /* The timeline: rows of all chunks in one order (row_order.h), in bounded memory.
  *
- * Rows come from *strands*, each of which yields its rows in that order. A writer is a strand: its chunks are taken
- * together by row number, so that its own order holds, and a row is clamped to the effective key of the row before.
- * Every chunk of rows of many or unknown writers is a strand of its own. Open strands meet in a heap by their first
- * rows; what is not open waits by the smallest key that it may have, and is opened when that is due.
+ * Rows come from *strands*, each of which yields its rows in that order. A writer is a strand: its chunks in time are
+ * taken together by row number, so that its own order holds, and a row is clamped to the effective key of the row
+ * before. Every chunk of rows of many or unknown writers is a strand of its own. Open strands meet in a heap by their
+ * first rows; what is not open waits by the smallest key that it may have, and is opened when that is due.
  *
  * When what is open takes too much memory, all of it is sorted into runs in a temporary file (timeline_spill.c):
  * - Rows whose effective key is known go into one run, in their order, with that key. The run is a strand like a chunk.

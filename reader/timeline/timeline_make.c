@@ -68,7 +68,7 @@ static rk_strand *add_writer(const rk_reader *reader, rk_timeline_state *t, cons
 
 static bool by_number(const rk_reader *reader, const rk_entry *entry)
 {
-  return entry->writer != 0 && !reader->filters.timeline;
+  return entry->writer != 0 && !entry->is_static && !reader->filters.timeline;
 }
 
 rk_status rk_timeline_place(rk_reader *reader, rk_timeline_state *t, rk_entry *entry)

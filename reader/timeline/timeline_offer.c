@@ -68,8 +68,12 @@ static void unmark_unsteady(const rk_reader *reader, rk_entry **entries, size_t 
   for (size_t i = 0; i < count;) {
     size_t end = i;
     bool steady = true;
+    int64_t before = INT64_MIN;
     do {
-      steady = steady && (end == i || entries[end]->min_ns >= entries[end - 1]->min_ns);
+      if (!entries[end]->is_static) {
+        steady = steady && entries[end]->min_ns >= before;
+        before = entries[end]->min_ns;
+      }
       end++;
     } while (end < count && rk_entry_compare_writers(reader, entries[end], entries[i]) == 0);
     for (; i < end; i++) {
