@@ -7,7 +7,8 @@
  * is theirs, so what was spilled so many times can be read without being merged first. */
 #define BLOCK_SHARE       256
 #define BLOCK_SIZE_MAX    ((uint64_t)1 << 20)
-#define BLOCK_SHARE_MAX   16 /* of a block whose rows are of many entities */
+#define BLOCK_SHARE_MAX   16 /* of a block whose rows are of many entities, and at most: */
+#define MANY_SIZE_MAX     ((uint64_t)2 << 20)
 #define SORTED_SIZE_MIN   ((uint64_t)256)
 #define NUMBERED_SIZE_MIN ((uint64_t)32 << 10)
 
@@ -165,11 +166,12 @@ rk_status rk_timeline_spill(rk_reader *reader, rk_timeline_state *t, rk_strand *
   }
   const uint64_t size = within(t->budget / BLOCK_SHARE, SORTED_SIZE_MIN, BLOCK_SIZE_MAX);
   if (status == RK_OK) {
-    rk_spill_set_block_size(t->spill, size, t->budget / BLOCK_SHARE_MAX);
+    rk_spill_set_block_size(t->spill, size, within(t->budget / BLOCK_SHARE_MAX, 0, MANY_SIZE_MAX));
     status = spill_sorted(reader, t, &rest, &blocks);
   }
   if (status == RK_OK && rest.count > 0) {
-    rk_spill_set_block_size(t->spill, within(NUMBERED_SIZE_MIN, size / rest.count, size), t->budget / BLOCK_SHARE_MAX);
+    rk_spill_set_block_size(t->spill, within(NUMBERED_SIZE_MIN, size / rest.count, size),
+                            within(t->budget / BLOCK_SHARE_MAX, 0, MANY_SIZE_MAX));
   }
   for (size_t i = 0; i < rest.count && status == RK_OK; i++) {
     status = spill_numbered(reader, t, rest.items[i], &blocks);
