@@ -26,7 +26,7 @@ static char *make_rows(size_t size)
 static void rows(const bench_options *o)
 {
   char chunks[32];
-  const unsigned count = (unsigned)(10 * o->scale) * 4;
+  const unsigned count = (unsigned)(30 * o->scale) * 4;
   snprintf(chunks, sizeof chunks, "chunks=%u", count);
   const char *const make[] = {"log_scale",  "rows.rrd",  "writers=8", chunks, "rows=2500",
                               "entities=4", "overlap=4", "bytes=100", NULL};

@@ -75,7 +75,7 @@ def section(name, rows, known):
 def page(found, known):
     yield "# Figures\n"
     yield "What `scripts/bench --peers` measured, each figure beside a floor or a peer of the same run; ratios are medians over the runs of figure by"
-    yield "floor. A page of `scripts/bench --docs`; the figures are in the JSON files beside it.\n"
+    yield "floor. A page of `scripts/bench --docs`; the figures are in the JSON files beside it. What they are made of and what was tried: [profile](../profile.md).\n"
     for name in sorted(found, key=lambda name: list(BENCHES).index(name) if name in BENCHES else len(BENCHES)):
         yield from section(name, found[name], known)
 
