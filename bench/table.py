@@ -102,6 +102,7 @@ def peers_table(rows):
 HIGHLIGHTS = [  # bench, what, beside, as the README tells it
     ("log_benchmark", "points3d_many_individual: to disk", "Rerun SDK, Rust", "`log_benchmark`: a million points, a row each"),
     ("log_benchmark", "points3d_large_batch: to disk", "Rerun SDK, Rust", "`log_benchmark`: millions of points in one row"),
+    ("log_benchmark", "image: to disk", "Rerun SDK, Rust", "`log_benchmark`: large images that compress well"),
     ("merge_peers", "rrd-merge, rows of 100 bytes", "rerun rrd merge", "merging rows of 100 bytes"),
     ("merge_peers", "rrd-merge, rows of 100 bytes: memory", "rerun rrd merge", "memory for that"),
     ("merge_peers", "rrd-merge, rows of 100 bytes", "MCAP, Rust", "merging rows of 100 bytes"),
