@@ -331,6 +331,28 @@ static void filters_admit_exactly_what_they_say(void **state)
   rk_buffer_free(&a);
 }
 
+/* Their seals tell whose rows they are, also of static ones. */
+static void writers_without_records_are_told_apart(void **state)
+{
+  (void)state;
+  static const int64_t keys[] = {10, 20};
+  static const uint32_t one[] = {1};
+  rk_buffer a = {0};
+  test_begin(&a, NULL, NULL, false);
+  for (uint32_t tag = 1; tag <= 2; tag++) {
+    test_add_chunk(&a, &(test_chunk){.entity = "/a", .tag = tag, .row_count = 2, .keys = keys});
+    test_add_chunk(
+        &a,
+        &(test_chunk){
+            .entity = "/s", .tag = tag, .number = 1, .first_row = 2, .row_count = 1, .keys = keys, .is_static = true});
+  }
+  const rk_buffer *inputs[] = {&a};
+  reading *r = read_all(&(rk_reader_options){.writers = one, .writer_count = 1}, inputs, 1);
+  assert_int_equal(r->count, 3);
+  test_free(r);
+  rk_buffer_free(&a);
+}
+
 static void filters_can_be_replaced_before_the_first_row(void **state)
 {
   (void)state;
@@ -575,6 +597,7 @@ int main(void)
       cmocka_unit_test(a_row_seen_again_is_yielded_once),
       cmocka_unit_test(rows_of_other_stores_entities_or_components_are_no_repeats),
       cmocka_unit_test(filters_admit_exactly_what_they_say),
+      cmocka_unit_test(writers_without_records_are_told_apart),
       cmocka_unit_test(filters_can_be_replaced_before_the_first_row),
       cmocka_unit_test(stores_writers_and_rows_tell_each_other),
       cmocka_unit_test(chunks_are_described_in_file_order),

@@ -198,7 +198,7 @@ static rk_status take_first(rk_reader *reader, rk_timeline_state *t, rk_row_ref 
   if (rk_last_row_is(&t->last, strand)) {
     rk_last_row_repeated(&t->last, c);
     reader->stats.duplicate_rows++;
-  } else if (rk_row_passes(reader, c, strand->is_writer, key->key, &writer)) {
+  } else if (rk_row_passes(reader, c, key->key, &writer)) {
     const rk_open_chunk *open = c->open;
     *yielded = true;
     rk_last_row_set(&t->last, strand);

@@ -187,8 +187,7 @@ void rk_last_row_clear(rk_last_row *last);
 /* A row without any says nothing; Rerun has no place for it but beside other rows of its chunk. */
 bool rk_row_has_components(const rk_open_chunk *open, uint32_t row);
 /* Whether the filters admit it; *writer: who wrote it, NULL where unknown. */
-bool rk_row_passes(const rk_reader *reader, const rk_cursor *c, bool of_writer, int64_t key,
-                   const rk_writer_entry **writer);
+bool rk_row_passes(const rk_reader *reader, const rk_cursor *c, int64_t key, const rk_writer_entry **writer);
 
 /* timeline.c */
 /* A strand that has nothing open and is in no heap: among the closed ones, or idle, or freed. */

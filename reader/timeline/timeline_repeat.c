@@ -25,12 +25,18 @@ static const rk_writer_entry *writer_of(const rk_reader *reader, rk_open_chunk *
   return open->writer;
 }
 
-bool rk_row_passes(const rk_reader *reader, const rk_cursor *c, bool of_writer, int64_t key,
-                   const rk_writer_entry **writer)
+static rk_entry *origin_of(const rk_open_chunk *open, uint32_t row)
+{
+  return open->origins ? open->origins[open->origin_index[row]].entry : open->origin;
+}
+
+bool rk_row_passes(const rk_reader *reader, const rk_cursor *c, int64_t key, const rk_writer_entry **writer)
 {
   const uint32_t tag = (uint32_t)(c->inc >> 32);
   *writer = writer_of(reader, c->open, tag);
-  return rk_row_has_components(c->open, c->row) && rk_filter_row(reader, c->open, *writer || of_writer ? tag : 0, key);
+  /* A seal, too, tells that the row is a writer's. */
+  const bool known = *writer || !reader->filters.writers || origin_of(c->open, c->row)->writer != 0;
+  return rk_row_has_components(c->open, c->row) && rk_filter_row(reader, c->open, known ? tag : 0, key);
 }
 
 static bool same_names(const rk_list *list, const rk_open_chunk *open, uint32_t row)
@@ -67,11 +73,6 @@ void rk_last_row_hold(rk_last_row *last, rk_open_chunk *open)
     rk_open_chunk_release(last->open);
   }
   last->open = open;
-}
-
-static rk_entry *origin_of(const rk_open_chunk *open, uint32_t row)
-{
-  return open->origins ? open->origins[open->origin_index[row]].entry : open->origin;
 }
 
 /* The last bytes of a sealed frame are the hash of all others. */

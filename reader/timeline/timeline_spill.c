@@ -89,7 +89,7 @@ static rk_status spill_sorted(rk_reader *reader, rk_timeline_state *t, strand_li
     if (rk_last_row_is(&before, strand)) {
       rk_last_row_repeated(&before, c);
       reader->stats.duplicate_rows++;
-    } else if (rk_row_passes(reader, c, strand->is_writer, strand->head.key, &writer)) {
+    } else if (rk_row_passes(reader, c, strand->head.key, &writer)) {
       status = rk_spill_put(t->spill, c->open, c->row, c->position, &strand->head);
       rk_last_row_set(&before, strand);
     }
