@@ -213,8 +213,9 @@ static void add_heads(const rk_spool_row *first, size_t stride, uint32_t count, 
   const uint8_t *row = first->times - RK_SPOOL_ROW_HEADER;
   int64_t low = seal->min_log_time, high = seal->max_log_time;
   for (size_t i = 0; i < count; i++, row += stride) {
-    __builtin_prefetch(row + 6 * stride); /* in a large ring rows of one entity lie far apart */
-    __builtin_prefetch(row + 6 * stride + 64);
+    const uintptr_t ahead = (uintptr_t)row + 6 * stride; /* in a large ring rows of one entity lie far apart */
+    __builtin_prefetch((const void *)ahead);
+    __builtin_prefetch((const void *)(ahead + 64));
     const int64_t stamp = rk_load_i64(row + 8);
     const rk_tuid id = {.time_ns = (uint64_t)stamp, .inc = rk_row_inc(tag, rk_load_u32(row + 4))};
     rk_tuid_store(row_ids + i * RK_TUID_SIZE, id);

@@ -348,6 +348,9 @@ void rk_ring_grow(rk_recording *recording, rk_ring *ring)
     __atomic_store_n(&ring->header->size, larger, __ATOMIC_RELEASE); /* before the next row moves head */
   } else {
     ring->size_max = ring->size;
+    pthread_mutex_lock(&recording->mutex);
+    recording->rings_size -= grows ? more : 0;
+    pthread_mutex_unlock(&recording->mutex);
   }
   rk_cancel_restore(cancel);
 }
