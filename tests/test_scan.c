@@ -30,6 +30,7 @@ typedef struct lost {
 } lost;
 
 typedef struct result {
+  size_t size; /* of the input */
   rk_status added;
   uint64_t incs[64];
   size_t count;
@@ -40,7 +41,7 @@ typedef struct result {
 static void on_loss(void *context, const rk_loss *loss)
 {
   result *r = context;
-  assert_true(loss->length > 0);
+  assert_true(loss->length > 0 && loss->offset <= r->size && loss->length <= r->size - loss->offset);
   assert_non_null(loss->reason);
   assert_null(strchr(loss->reason, '\n'));
   if (r->loss_count < LOSSES_MAX) {
@@ -54,7 +55,7 @@ static void on_loss(void *context, const rk_loss *loss)
 /* Reads all rows and all chunks. Every row must be true: right value for its id. */
 static void read_bytes(const void *data, size_t size, result *r)
 {
-  *r = (result){0};
+  *r = (result){.size = size};
   rk_reader *reader;
   const rk_reader_options options = {.on_loss = on_loss, .context = r};
   assert_int_equal(rk_reader_open(&options, &reader, NULL), RK_OK);
@@ -126,6 +127,30 @@ static void make_unsealed(material *m)
   for (uint32_t number = 0; number < 4; number++) {
     add_row(m, 1, number, true);
   }
+}
+
+/* The end of a recording is cut, and another follows: the last frame's size takes the header of the second stream and
+ * the first bytes of its first frame, or fewer. All of the second is read. */
+static void a_cut_frame_does_not_take_the_next(void **state)
+{
+  (void)state;
+  material whole;
+  make_sealed(&whole);
+  for (size_t cut = 1; cut <= 24; cut++) {
+    for (int sealed = 0; sealed < 2; sealed++) {
+      rk_buffer bytes = {0};
+      test_begin(&bytes, NULL, NULL, sealed == 0);
+      bytes.size -= cut;
+      rk_buffer_append(&bytes, whole.bytes.data, whole.bytes.size);
+      result r;
+      read_bytes(bytes.data, bytes.size, &r);
+      assert_int_equal(r.added, RK_OK);
+      assert_true(r.loss_count > 0);
+      assert_int_equal(r.count, 4);
+      rk_buffer_free(&bytes);
+    }
+  }
+  rk_buffer_free(&whole.bytes);
 }
 
 static bool has_row(const result *r, uint64_t inc)
@@ -602,6 +627,7 @@ static void lengths_beyond_the_file_are_not_believed(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(a_cut_frame_does_not_take_the_next),
       cmocka_unit_test(a_sealed_file_cut_at_every_byte),
       cmocka_unit_test(an_unsealed_file_cut_at_every_byte),
       cmocka_unit_test(every_bit_of_a_sealed_file_flipped),

@@ -45,9 +45,15 @@ rk_status rk_scan_recover(rk_scan *scan, rk_status lost, const char *reason)
   if (status) {
     return status;
   }
-  if (kind == RK_RESYNC_STREAM && next < scan->offset) {
+  if (kind != RK_RESYNC_NONE && next < scan->offset) { /* the last frame took bytes of what is sound */
     const uint64_t end = next;
-    rk_scan_begin_stream(scan, end);
+    if (kind == RK_RESYNC_STREAM) {
+      rk_scan_begin_stream(scan, end);
+    } else {
+      scan->offset = end;
+      scan->expect_stream = false;
+      scan->verified_next = scan->sealed = true;
+    }
     return scan->last.sealed ? RK_OK /* its hash will be found wrong */
                              : rk_scan_report(scan, scan->last.offset, end, RK_ERR_CORRUPT, torn);
   }
