@@ -1,6 +1,7 @@
 /* The spool of a dead process as a reader takes it: definitions and a ring become a stream of sealed frames, which must
- * then read without any loss: rows of that one writer alone, their numbers growing. Hashes and names of the definitions
- * and what ties the ring to them are made right first, so that the rest is looked at. */
+ * then read without any loss: rows of that one writer alone, their numbers growing; static rows, which stand where
+ * their own times put them, may come between. Hashes and names of the definitions and what ties the ring to them are
+ * made right first, so that the rest is looked at. */
 #include <stdlib.h>
 #include <string.h>
 #include <xxhash.h>
@@ -82,8 +83,11 @@ static void read_stream(const rk_buffer *stream, uint32_t tag)
   rk_status status;
   int64_t before = -1;
   while ((status = rk_reader_next(reader, &row)) == RK_OK) {
-    check(row->writer != NULL && row->writer->tag == tag && row->row_number > before);
-    before = row->row_number;
+    check(row->writer != NULL && row->writer->tag == tag && row->row_number >= 0);
+    if (!row->is_static) {
+      check(row->row_number > before);
+      before = row->row_number;
+    }
   }
   check(status == RK_END);
   rk_reader_stats stats;
