@@ -83,7 +83,7 @@ static void read_stream(const rk_buffer *stream, uint32_t tag)
   rk_status status;
   int64_t before = -1;
   while ((status = rk_reader_next(reader, &row)) == RK_OK) {
-    check(row->writer != NULL && row->writer->tag == tag && row->row_number >= 0);
+    check(row->writer != NULL && row->writer->tag == tag);
     if (!row->is_static) {
       check(row->row_number > before);
       before = row->row_number;
