@@ -53,7 +53,7 @@ bool rk_buffer_reserve_exactly(rk_buffer *buffer, size_t size)
 
 void *rk_buffer_extend(rk_buffer *buffer, size_t size)
 {
-  if (!rk_buffer_reserve(buffer, size)) {
+  if (!rk_buffer_reserve(buffer, size > 0 || buffer->data != NULL ? size : 1)) { /* NULL + 0 is undefined */
     return NULL;
   }
   void *at = buffer->data + buffer->size;

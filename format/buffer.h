@@ -19,7 +19,7 @@ void rk_buffer_reset(rk_buffer *buffer); /* size 0, failed false, memory kept */
 bool rk_buffer_reserve(rk_buffer *buffer, size_t more);
 /* Of an empty buffer without memory: this much and no more. */
 bool rk_buffer_reserve_exactly(rk_buffer *buffer, size_t size);
-/* Room for `size` bytes at the end, counted as written; NULL when memory is short. Contents undefined. */
+/* Room for `size` bytes at the end, counted as written; NULL only when memory is short. Contents undefined. */
 void *rk_buffer_extend(rk_buffer *buffer, size_t size);
 void rk_buffer_append(rk_buffer *buffer, const void *data, size_t size);
 void rk_buffer_append_zero(rk_buffer *buffer, size_t size);

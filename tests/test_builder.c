@@ -174,6 +174,15 @@ static void test_lists_of_packed(void **state)
   assert_int_equal(rk_builder_length(builder), 7);
   rk_builder_free(builder);
 
+  builder = rk_builder_new(arrow_field(&arena, "+l(:S)")); /* the first of them empty */
+  assert_int_equal(rk_builder_append_lists(builder, values, 8, 0, 2), RK_OK);
+  assert_int_equal(rk_builder_append_lists(builder, values, 8, 3, 1), RK_OK);
+  view = rk_builder_view(builder);
+  const int32_t late[] = {0, 0, 0, 3};
+  assert_memory_equal(view->buffers[1], late, sizeof late);
+  assert_memory_equal(view->children[0]->buffers[1], values, 3 * sizeof values[0]);
+  rk_builder_free(builder);
+
   builder = rk_builder_new(arrow_field(&arena, "+l(:u)"));
   assert_int_equal(rk_builder_append_lists(builder, values, 2, 1, 1), RK_ERR_MISUSE);
   rk_builder_free(builder);

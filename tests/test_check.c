@@ -55,12 +55,13 @@ static void on_finding(void *context, const rk_finding *f)
   add_text(context, "\n");
 }
 
+/* NULL data: nothing is added yet. */
 static rk_reader *open_on(told *t, const void *data, size_t size)
 {
   const rk_reader_options options = {.on_loss = on_loss, .context = t};
   rk_reader *reader;
   assert_int_equal(rk_reader_open(&options, &reader, NULL), RK_OK);
-  if (rk_reader_add_memory(reader, "input", data, size, NULL) != RK_OK) {
+  if (data && rk_reader_add_memory(reader, "input", data, size, NULL) != RK_OK) {
     rk_reader_free(reader);
     return NULL;
   }
@@ -313,6 +314,38 @@ static void test_footer(void **state)
   rk_buffer_free(&r);
 }
 
+/* A footer of no bytes tells of no chunk; a file's is read as memory's is. */
+static void test_empty_footer(void **state)
+{
+  (void)state;
+  rk_buffer r = {0};
+  begin(&r);
+  add(&r, "/a", A, 0, 0, 1);
+  uint8_t header[RK_FRAME_HEADER_SIZE], footer[RK_STREAM_FOOTER_SIZE];
+  rk_frame_header_encode(header, (rk_frame_header){.kind = RK_FRAME_END});
+  rk_buffer_append(&r, header, sizeof header);
+  rk_stream_footer_encode(footer,
+                          &(rk_stream_footer){.payload_offset = r.size, .payload_hash = rk_footer_hash(NULL, 0)});
+  rk_buffer_append(&r, footer, sizeof footer);
+  assert_true(expect(&r, false, "").finished);
+
+  char path[] = "/tmp/rrdkit-check-XXXXXX";
+  const int fd = mkstemp(path);
+  assert_true(fd >= 0 && write(fd, r.data, r.size) == (ssize_t)r.size);
+  told t = {.text = ""};
+  rk_reader *reader = open_on(&t, NULL, 0);
+  assert_int_equal(rk_reader_add(reader, path, NULL, NULL), RK_OK);
+  const rk_verify_options options = {.on_finding = on_finding, .context = &t};
+  rk_verify_report report;
+  assert_int_equal(rk_reader_verify(reader, &options, &report, NULL), RK_OK);
+  assert_true(report.sound && report.finished);
+  assert_string_equal(t.text, "");
+  rk_reader_free(reader);
+  close(fd);
+  unlink(path);
+  rk_buffer_free(&r);
+}
+
 static void test_other_software(void **state)
 {
   (void)state;
@@ -452,6 +485,7 @@ int main(void)
       cmocka_unit_test(test_merged_is_not_judged),
       cmocka_unit_test(test_calls),
       cmocka_unit_test(test_footer),
+      cmocka_unit_test(test_empty_footer),
       cmocka_unit_test(test_other_software),
       cmocka_unit_test(test_damage_at_every_byte),
       cmocka_unit_test(test_row_set),
