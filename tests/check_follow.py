@@ -22,6 +22,7 @@ randomly = random.Random(4)
 dump_tool = os.path.join(bin_dir, "rrd-dump")
 environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "RRDKIT_SPOOL_DIR")}
 seeds = iter(range(1, 1000))
+LONG = 3600_000  # ms: until they are told, or killed
 
 
 def check(condition, what):
@@ -44,6 +45,11 @@ class Writers:
     def wait(self):
         return self.process.wait(timeout=120)
 
+    def end(self):
+        for pid in self.pids:
+            os.kill(pid, signal.SIGTERM)
+        return self.wait()
+
 
 class Follower:
     """rrd-dump -f into a file."""
@@ -58,7 +64,7 @@ class Follower:
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        return self.process.wait(timeout=60)
+        return self.process.wait(timeout=120)
 
     def wait(self):
         return self.process.wait(timeout=120)
@@ -83,7 +89,7 @@ def read(path):
 
 
 def wait_until(condition, what):
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while not condition():
         if time.monotonic() > end:
             check(False, what)
@@ -139,8 +145,8 @@ def compressed(directory):
 def deserted(directory):
     path = os.path.join(directory, "run.rrd")
     follower = Follower(path, os.path.join(directory, "out"))
-    writers = Writers(path, 4, 60000)
-    time.sleep(0.8)
+    writers = Writers(path, 4, LONG)
+    wait_until(lambda: size(follower.output) > 0, "rows come")
     for pid in writers.pids:
         os.kill(pid, signal.SIGKILL)
     writers.wait()
@@ -160,7 +166,7 @@ def deserted(directory):
 def resumed(directory):
     path = os.path.join(directory, "run.rrd")
     cursor = os.path.join(directory, "cursor")
-    writers = Writers(path, 5, 6000, 1000, 100)
+    writers = Writers(path, 5, LONG, 1000, 100)
     killed_out, stopped_out = os.path.join(directory, "killed"), os.path.join(directory, "stopped")
     end = time.monotonic() + 4
     whole = b""
@@ -175,7 +181,7 @@ def resumed(directory):
         part = read(killed_out)
         whole += part[: part.rfind(b"\n") + 1]  # a killed one may leave a torn line
         os.unlink(killed_out)
-    writers.wait()
+    check(writers.end() == 0, "writers end when told")
     Writers(path, 1, 1, 1, 100, "finish").wait()
     follower = Follower(path, killed_out, "--cursor-file", cursor)
     stopped = Follower(path, stopped_out, "--cursor-file", cursor + "2")
@@ -200,15 +206,15 @@ def resumed(directory):
 def frozen(directory):
     path = os.path.join(directory, "run.rrd")
     follower = Follower(path, os.path.join(directory, "out"))
-    writers = Writers(path, 4, 7000, 1000, 100)
-    time.sleep(0.5)
+    writers = Writers(path, 4, LONG, 1000, 100)
+    wait_until(lambda: b'"/p0_' in read(follower.output), "the first process logs")
     os.kill(writers.pids[0], signal.SIGSTOP)
     time.sleep(0.5)
     before = size(follower.output)
     check(wait_until(lambda: size(follower.output) > before, "others go on"), "a stopped writer holds the others back for a while only")
     time.sleep(1)
     os.kill(writers.pids[0], signal.SIGCONT)
-    writers.wait()
+    check(writers.end() == 0, "all end when told")
     Writers(path, 1, 1, 1, 100, "finish").wait()
     check(follower.wait() == 0, "it goes on, too")
     check(sorted(ids(read(follower.output))) == sorted(ids(dump(path, "-F", "ndjson"))), "each row is printed once, late or not")
@@ -237,7 +243,7 @@ def formats(directory):
 
 def endings(directory):
     path = os.path.join(directory, "run.rrd")
-    writers = Writers(path, 2, 60000, 1000, 100)
+    writers = Writers(path, 2, LONG, 1000, 100)
     for number in (signal.SIGINT, signal.SIGTERM):
         follower = Follower(path, os.path.join(directory, f"out{number}"))
         wait_until(lambda: size(follower.output) > 0, "rows come")
@@ -249,7 +255,7 @@ def endings(directory):
     for pid in writers.pids:
         os.kill(pid, signal.SIGSTOP)
     follower.stdout.close()
-    check(follower.wait(timeout=60) == 0, "it ends when nobody reads it, though nothing comes")
+    check(follower.wait(timeout=120) == 0, "it ends when nobody reads it, though nothing comes")
     for pid in writers.pids:
         os.kill(pid, signal.SIGKILL)
     writers.wait()
@@ -257,7 +263,7 @@ def endings(directory):
 
 def resized(directory):
     path = os.path.join(directory, "run.rrd")
-    writers = Writers(path, 2, 60000, 1000, 100)
+    writers = Writers(path, 2, LONG, 1000, 100)
     wait_until(lambda: os.path.exists(path), "the recording is there")
     leader, terminal = pty.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 60, 0, 0))
@@ -268,7 +274,7 @@ def resized(directory):
 
     def widest(needed):
         nonlocal received
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while received.count(b"\n") < needed and time.monotonic() < end:
             if select.select([leader], [], [], 0.1)[0]:
                 received += os.read(leader, 65536)

@@ -348,7 +348,7 @@ def test_interrupted():
         reading = subprocess.Popen([MERGE, "-o", "never.rrd", "-"], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
         os.mkfifo("fifo")
         writing = subprocess.Popen([MERGE, "-o", "fifo", "--report=never.json", "runs/one.rrd"], stderr=subprocess.PIPE)
-        for _ in range(2000):
+        for _ in range(12000):
             if holds_output(writing.pid):
                 break
             time.sleep(0.01)

@@ -3,9 +3,10 @@
  * log_follow FILE PROCESSES MILLISECONDS PAUSE_US AGE_MS SEED [finish]
  *
  * Every process has two threads and logs for that long: rows of one number, now and then a burst of them, now and then
- * one that is too large for its ring. The pids are printed, one a line; a process that is killed ends nothing. With
- * "finish" the last one out finishes the recording. */
+ * one that is too large for its ring. The pids are printed, one a line; SIGTERM ends one's time, a process that is
+ * killed ends nothing. With "finish" the last one out finishes the recording. */
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,13 @@ static rk_recording *recording;
 static int64_t duration_ns;
 static unsigned pause_us, seed;
 static double large[LARGE];
+static volatile sig_atomic_t told_to_end;
+
+static void end_time(int number)
+{
+  (void)number;
+  told_to_end = 1;
+}
 
 static int64_t now(void)
 {
@@ -39,7 +47,7 @@ static void *log_rows(void *name)
   }
   double value = 0;
   const int64_t end = now() + duration_ns;
-  while (now() < end) {
+  while (now() < end && !told_to_end) {
     const int dice = rand_r(&state) % 100;
     const int rows = dice < 2 ? 100 : 1;
     for (int i = 0; i < rows; i++) {
@@ -91,6 +99,9 @@ int main(int argc, char **argv)
   const int64_t age_ns = (int64_t)atoi(argv[5]) * 1000000;
   seed = (unsigned)atoi(argv[6]);
   const bool finish = argc > 7 && strcmp(argv[7], "finish") == 0;
+  if (sigaction(SIGTERM, &(struct sigaction){.sa_handler = end_time, .sa_flags = SA_RESTART}, NULL) != 0) {
+    return 1;
+  }
   for (int i = 0; i < processes; i++) {
     const pid_t pid = fork();
     if (pid == 0) {

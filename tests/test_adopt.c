@@ -5,6 +5,7 @@ static void die_at(const char *where);
 #include "writer/adopt.c"
 #include "writer/adopt_ring.c"
 
+#include "tests/patience.h"
 #include "tests/stamps.h"
 
 #include <signal.h>
@@ -158,8 +159,8 @@ static void test_background(void **state)
   rk_recording *recording = open_at(s->path, &(rk_recording_options){.recording_id = "adopted"});
   leave_orphan(s->path, &lazy, 0, 200);
   rk_recording_stats stats = {0};
-  for (int i = 0; i < 1000 && stats.adoptions == 0; i++) {
-    pause_ms(10);
+  unsigned looks = 0;
+  while (stats.adoptions == 0 && be_patient(&looks)) {
     rk_recording_get_stats(recording, &stats);
   }
   assert_int_equal(stats.adoptions, 1);

@@ -9,6 +9,7 @@
 
 #include "appended.h"
 #include "heard.h"
+#include "patience.h"
 #include "rrdkit/rrdkit.h"
 #include "writer/writer_internal.h"
 
@@ -101,9 +102,9 @@ static void test_sync_interval(void **state)
   const scene *s = *state;
   rk_recording *recording =
       open_with(s->path, (rk_recording_options){.flush_age_ns = 20000000, .sync_interval_ns = 20000000});
-  for (int i = 0; i < 10; i++) {
-    log_value(recording, i);
-    usleep(20000);
+  unsigned looks = 0;
+  while (__atomic_load_n(&recording->synced_bytes, __ATOMIC_RELAXED) == 0 && be_patient(&looks)) {
+    log_value(recording, looks);
   }
   assert_true(__atomic_load_n(&recording->synced_bytes, __ATOMIC_RELAXED) > 0);
   assert_int_equal(rk_recording_close(recording), RK_OK);
@@ -135,9 +136,8 @@ static void vanish(const scene *s, bool replace, int expected)
   } else {
     assert_int_equal(unlink(s->path), 0);
   }
-  unsigned count = 0;
-  for (int i = 0; i < 500 && count == 0; i++) {
-    usleep(10000);
+  unsigned count = 0, looks = 0;
+  while (count == 0 && be_patient(&looks)) {
     pthread_mutex_lock(&ear.mutex);
     count = ear.count;
     pthread_mutex_unlock(&ear.mutex);

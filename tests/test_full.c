@@ -11,6 +11,7 @@
 
 #include "appended.h"
 #include "heard.h"
+#include "patience.h"
 #include "rrdkit/rrdkit.h"
 
 #define CHECK(condition)                                                                                               \
@@ -109,17 +110,42 @@ static size_t read_back(const char *path, uint64_t *dropped)
   return rows;
 }
 
-/* ---- Drop newest ---- */
+/* What the child counted, for the test. */
+static void write_counts(const char *path, uint64_t rows, uint64_t drops)
+{
+  char name[256];
+  snprintf(name, sizeof name, "%s.counts", path);
+  FILE *out = fopen(name, "w");
+  CHECK(out != NULL && fprintf(out, "%llu %llu", (unsigned long long)rows, (unsigned long long)drops) > 0);
+  CHECK(fclose(out) == 0);
+}
 
 static uint64_t expected_rows, expected_drops;
+
+static void read_counts(const scene *s)
+{
+  char name[256];
+  snprintf(name, sizeof name, "%s.counts", s->path);
+  FILE *in = fopen(name, "r");
+  unsigned long long rows, drops;
+  assert_non_null(in);
+  assert_int_equal(fscanf(in, "%llu %llu", &rows, &drops), 2);
+  fclose(in);
+  expected_rows = rows;
+  expected_drops = drops;
+}
+
+/* ---- Drop newest ---- */
 
 static void drop_newest(const char *path)
 {
   heard ear = {.mutex = PTHREAD_MUTEX_INITIALIZER};
   rk_recording *recording =
-      open_full(path, (rk_recording_options){.on_full = RK_FULL_DROP_NEWEST, .on_error = hear, .context = &ear});
+      open_full(path, (rk_recording_options){.on_full = RK_FULL_DROP_NEWEST,
+                                             .block_timeout_ns = -1, /* who waits, waits for ever */
+                                             .on_error = hear,
+                                             .context = &ear});
   limit_file_size(size_of(path));
-  const int64_t start = now_ns();
   uint64_t accepted = 0, dropped = 0;
   for (uint64_t i = 0; i < 4000; i++) {
     const rk_status status = log_number(recording, i, 64);
@@ -128,7 +154,6 @@ static void drop_newest(const char *path)
     dropped += status != RK_OK;
   }
   CHECK(accepted > 300 && dropped > 1000);
-  CHECK(now_ns() - start < 5000000000); /* nothing waits */
   rk_error error;
   rk_recording_error(recording, &error);
   CHECK(error.status == RK_ERR_FULL && error.sys_errno == EFBIG);
@@ -153,24 +178,7 @@ static void drop_newest(const char *path)
   rk_recording_get_stats(recording, &stats);
   CHECK(stats.rows_accepted == accepted + 1 && stats.rows_appended == accepted + 1 && stats.rows_dropped == dropped);
   rk_recording_free(recording);
-  char name[256];
-  snprintf(name, sizeof name, "%s.counts", path);
-  FILE *out = fopen(name, "w");
-  CHECK(out != NULL && fprintf(out, "%llu %llu", (unsigned long long)accepted, (unsigned long long)dropped) > 0);
-  CHECK(fclose(out) == 0);
-}
-
-static void read_counts(const scene *s)
-{
-  char name[256];
-  snprintf(name, sizeof name, "%s.counts", s->path);
-  FILE *in = fopen(name, "r");
-  unsigned long long rows, drops;
-  assert_non_null(in);
-  assert_int_equal(fscanf(in, "%llu %llu", &rows, &drops), 2);
-  fclose(in);
-  expected_rows = rows;
-  expected_drops = drops;
+  write_counts(path, accepted, dropped);
 }
 
 static void test_drop_newest(void **state)
@@ -187,33 +195,39 @@ static void test_drop_newest(void **state)
 
 static void block(const char *path)
 {
-  rk_recording *recording = open_full(path, (rk_recording_options){.block_timeout_ns = 100000000});
+  const int64_t timeout = 100000000;
+  rk_recording *recording = open_full(path, (rk_recording_options){.block_timeout_ns = timeout});
   limit_file_size(size_of(path));
-  uint64_t accepted = 0;
-  rk_status status;
-  int64_t start;
-  do {
-    start = now_ns();
-    status = log_number(recording, accepted, 64);
+  uint64_t accepted = 0, refused = 0;
+  int64_t waited = INT64_MAX;
+  while (waited > 20 * timeout && refused < 100) { /* a busy machine may make one call wait longer, but not each */
+    const int64_t start = now_ns();
+    const rk_status status = log_number(recording, accepted, 64);
+    CHECK(status == RK_OK || (status == RK_ERR_FULL && accepted > 0));
     accepted += status == RK_OK;
-  } while (status == RK_OK);
-  CHECK(status == RK_ERR_FULL);
-  const int64_t waited = now_ns() - start;
-  CHECK(waited >= 100000000 && waited < 3000000000);
+    if (status == RK_ERR_FULL) {
+      waited = now_ns() - start;
+      CHECK(waited >= timeout);
+      refused++;
+    }
+  }
+  CHECK(waited <= 20 * timeout);
   limit_file_size(RLIM_INFINITY);
   CHECK(log_number(recording, accepted, 64) == RK_OK);
   CHECK(rk_recording_close(recording) == RK_OK);
   CHECK(accepted > 300);
   rk_recording_free(recording);
+  write_counts(path, accepted + 1, refused);
 }
 
 static void test_block(void **state)
 {
   const scene *s = *state;
   in_child(s, block);
+  read_counts(s);
   uint64_t dropped;
-  assert_true(read_back(s->path, &dropped) > 300);
-  assert_int_equal(dropped, 1);
+  assert_int_equal(read_back(s->path, &dropped), expected_rows);
+  assert_int_equal(dropped, expected_drops);
 }
 
 static void *make_room_soon(void *unused)
@@ -262,12 +276,19 @@ static void close_meanwhile(const char *path)
   rk_recording *recording = open_full(path, (rk_recording_options){.block_timeout_ns = -1});
   pthread_t thread;
   CHECK(pthread_create(&thread, NULL, log_until_refused, recording) == 0);
-  usleep(100000); /* it has its ring by then, which a limit would refuse too */
+  rk_recording_stats stats = {0};
+  unsigned looks = 0;
+  while (stats.rows_accepted < 2 && be_patient(&looks)) { /* it has its ring then, which a limit would refuse too */
+    rk_recording_get_stats(recording, &stats);
+  }
   limit_file_size(size_of(path));
-  usleep(300000);
-  const int64_t start = now_ns();
+  for (uint64_t before = 0; (stats.errors == 0 || stats.rows_accepted != before) && be_patient(&looks);) {
+    before = stats.rows_accepted;
+    usleep(100000);
+    rk_recording_get_stats(recording, &stats);
+  }
+  CHECK(stats.errors > 0);
   CHECK(rk_recording_close(recording) == RK_ERR_IO);
-  CHECK(now_ns() - start < 3000000000);
   void *status;
   pthread_join(thread, &status);
   CHECK((rk_status)(uintptr_t)status == RK_ERR_MISUSE);
@@ -294,16 +315,17 @@ static void by_itself(const char *path)
   for (uint64_t i = 0; i < 100; i++) {
     CHECK(log_number(recording, i, 64) == RK_OK);
   }
-  usleep(300000);
+  rk_error error = {0};
+  unsigned looks = 0;
+  while (error.status == RK_OK && be_patient(&looks)) {
+    rk_recording_error(recording, &error);
+  }
   rk_recording_stats stats;
   rk_recording_get_stats(recording, &stats);
   CHECK(stats.rows_appended == 1 && stats.errors > 0);
-  rk_error error;
-  rk_recording_error(recording, &error);
   CHECK(error.status == RK_ERR_IO && error.sys_errno == EFBIG);
   limit_file_size(RLIM_INFINITY);
-  for (int i = 0; i < 200 && stats.rows_appended != 101; i++) {
-    usleep(20000);
+  while (stats.rows_appended != 101 && be_patient(&looks)) {
     rk_recording_get_stats(recording, &stats);
   }
   CHECK(stats.rows_appended == 101);
@@ -347,11 +369,7 @@ static void at_any_byte(const char *path)
     CHECK(rk_recording_close(recordings[i]) == RK_OK);
     rk_recording_free(recordings[i]);
   }
-  char name[256];
-  snprintf(name, sizeof name, "%s.counts", path);
-  FILE *out = fopen(name, "w");
-  CHECK(out != NULL && fprintf(out, "%llu 0", (unsigned long long)number) > 0);
-  CHECK(fclose(out) == 0);
+  write_counts(path, number, 0);
 }
 
 static void test_at_any_byte(void **state)

@@ -1,5 +1,6 @@
 /* Many processes on one recording, forks, exits, deaths, and appends that the system refuses. Apart from the tests of
  * threads because the thread sanitizer does not follow threads into a child. */
+#include "tests/patience.h"
 #include "tests/stamps.h"
 
 #include "format/flat.h"
@@ -192,8 +193,8 @@ static void test_locks(void **state)
   assert_int_equal(found, 1);
   assert_true(locked(s->path, F_WRLCK)); /* the grandchild takes part */
   assert_int_equal(write(go[1], bytes, 1), 1);
-  for (int i = 0; i < 1000 && locked(s->path, F_WRLCK); i++) {
-    usleep(5000);
+  unsigned looks = 0;
+  while (locked(s->path, F_WRLCK) && be_patient(&looks)) {
   }
   assert_false(locked(s->path, F_WRLCK));
   close(ready[0]);
@@ -222,9 +223,13 @@ static void test_exit(void **state)
     if (pthread_create(&sleeper, NULL, sleep_long, recording) != 0) {
       abort();
     }
-    usleep(50000);
     for (uint32_t i = 0; i < 10; i++) {
       log_stamp(recording, rk_entity_at(recording, "x"), 0, i, 0);
+    }
+    rk_recording_stats stats = {0};
+    unsigned looks = 0;
+    while (stats.rows_accepted < 1 + 10 + 1 && be_patient(&looks)) { /* the start time, ours, the sleeper's */
+      rk_recording_get_stats(recording, &stats);
     }
     exit(0);
   }
