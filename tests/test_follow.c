@@ -311,6 +311,41 @@ static void what_the_dead_leave_is_read_once(void **state)
   }
 }
 
+/* The adopter's chunks bear no clocks, and the first of a writer no number either: they are known by their rows. */
+static void what_died_before_its_first_append_is_read_once(void **state)
+{
+  const scene *s = *state;
+  for (int late = 0; late < 2; late++) { /* the reader is opened after the death */
+    rk_recording *recording = open_recording(s);
+    log_row(recording, "first");
+    assert_int_equal(rk_recording_close(recording), RK_OK);
+    rk_recording_free(recording);
+    rk_reader *reader = late ? NULL : follow(s->path, SHORT_NS);
+    const pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+      recording = open_recording(s);
+      for (int i = 0; i < 5; i++) {
+        log_row(recording, i % 2 == 0 ? "left" : "right");
+      }
+      (void)kill(getpid(), SIGKILL);
+    }
+    int status;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    reader = late ? follow(s->path, SHORT_NS) : reader;
+    seen rows = {0};
+    expect_rows(reader, &rows, 6);
+    finish(open_recording(s)); /* adopts them */
+    expect_end(reader, &rows);
+    assert_int_equal(rows.count, 6);
+    rk_reader_stats stats;
+    rk_reader_get_stats(reader, &stats);
+    assert_int_equal(stats.late_rows, 0);
+    rk_reader_free(reader);
+    assert_int_equal(unlink(s->path), 0);
+  }
+}
+
 static void set_bytes(const scene *s, off_t at, const void *bytes, size_t size)
 {
   const int fd = open(s->path, O_WRONLY);
@@ -651,6 +686,7 @@ int main(void)
       cmocka_unit_test_setup_teardown(a_row_that_comes_too_late_is_yielded_and_counted, make_scene, remove_scene),
       cmocka_unit_test_setup_teardown(large_rows_and_new_threads_are_covered, make_scene, remove_scene),
       cmocka_unit_test_setup_teardown(what_the_dead_leave_is_read_once, make_scene, remove_scene),
+      cmocka_unit_test_setup_teardown(what_died_before_its_first_append_is_read_once, make_scene, remove_scene),
       cmocka_unit_test_setup_teardown(a_torn_record_that_is_healed_is_no_loss, make_scene, remove_scene),
       cmocka_unit_test_setup_teardown(a_copy_that_grows_is_followed, make_scene, remove_scene),
       cmocka_unit_test_setup_teardown(a_finished_recording_that_goes_on_is_followed, make_scene, remove_scene),

@@ -79,14 +79,23 @@ void rk_follow_free(rk_follow *follow)
 
 /* ---- The index ---- */
 
-/* Whether the chunk that bears the entry's number already is sound and the same. */
+/* Whether the entry may be a writer's first chunk as an adopter appends it. Without clocks, its number 0 says nothing.
+ */
+static bool may_be_first(const rk_entry *entry)
+{
+  return entry->sealed && !entry->numbered && entry->writer != 0 && entry->chunk_number == 0 && entry->first_row == 0;
+}
+
+/* Whether the chunk that bears the entry's number already, read from a spool where numbers say nothing, is sound and
+ * the same. */
 static bool is_repeated(rk_reader *reader, size_t at)
 {
   const rk_entry *entry = rk_entry_at(reader, at);
   for (size_t i = at; i-- > 0;) {
     const rk_entry *other = rk_entry_at(reader, i);
     if (other->writer == entry->writer && other->chunk_number == entry->chunk_number && !other->lost &&
-        other->place == entry->place && other->first_row == entry->first_row && other->row_count == entry->row_count) {
+        other->place == entry->place && other->first_row == entry->first_row && other->row_count == entry->row_count &&
+        (entry->numbered || other->input->owned != NULL)) {
       return true;
     }
   }
@@ -105,6 +114,7 @@ static rk_status note_entries(rk_reader *reader, rk_follow *f)
     if (!reader->follow) {
       continue;
     }
+    known = known || (reader->stats.spool_rows > 0 && may_be_first(entry));
     if (known && reader->timeline && !entry->lost &&
         is_repeated(reader, f->noted)) { /* adopted after its rows were read from the spool */
       entry->lost = true;
