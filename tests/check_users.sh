@@ -6,7 +6,7 @@ bin=$1
 directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
 mkdir "$directory/bin" # where others may reach it
-cp "$bin/example-scalars" "$bin/rrd-dump" "$bin/rrd-check" "$directory/bin"
+cp "$bin/example-scalars" "$bin/log_follow" "$bin/rrd-dump" "$bin/rrd-check" "$directory/bin"
 chmod 755 "$directory" "$directory/bin"
 mkdir -m 777 "$directory/shared"
 cd "$directory/shared"
@@ -20,6 +20,10 @@ fail() {
   echo "check_users: $*" >&2
   exit 1
 }
+pause_while() { # process
+  kill -0 "$1" 2>/dev/null || fail "what was waited for did not come"
+  sleep 0.05
+}
 
 # Mode 0644: another user is told.
 (umask 022 && example-scalars closed.rrd)
@@ -30,7 +34,7 @@ as 60001 rrd-dump closed.rrd >/dev/null || fail "a readable file was not read"
 # Mode 0666: two users record at once.
 umask 000
 as 60001 example-scalars open.rrd &
-sleep 0.3
+until [ -s open.rrd ]; do pause_while $!; done
 as 60002 example-scalars open.rrd || fail "the second user could not join"
 wait $! || fail "the first user failed"
 rows=$(rrd-dump open.rrd | grep -c '  Scalars ')
@@ -38,9 +42,9 @@ rows=$(rrd-dump open.rrd | grep -c '  Scalars ')
 [ ! -e open.rrd.spool ] || fail "the spool was left"
 
 # One user's processes are killed; a second reads what they left, a third brings it in.
-as 60001 example-scalars killed.rrd &
-sleep 0.8
-pkill -KILL -u 60001 example-scalars
+as 60001 log_follow killed.rrd 2 3600000 1000 3600000 1 >pids & # rows stay in the rings
+until [ "$(wc -l <pids)" = 2 ] && [ "$(rrd-dump killed.rrd 2>/dev/null | wc -l)" -gt 0 ]; do pause_while $!; done
+kill -KILL $! $(cat pids)
 wait $! || true
 before=$(ls -lR --full-time killed.rrd killed.rrd.spool)
 left=$(as 60002 rrd-dump killed.rrd | wc -l)
