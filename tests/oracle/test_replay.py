@@ -4,8 +4,10 @@ happened to the server meanwhile, and what goes to standard output is a stream t
     test_replay.py BIN_DIRECTORY
 """
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -26,7 +28,7 @@ def run(*command, **options):
     return done.stdout
 
 
-def until(check, what, seconds=60):
+def until(check, what, seconds=100):
     end = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < end, what
@@ -42,15 +44,20 @@ def rows(bin_directory, file):
     return found
 
 
-def held(bin_directory, file):
-    """How many rows the chunks hold, doubles and all."""
-    return sum(store["rows"] for store in json.loads(run(bin_directory / "rrd-dump", "--info", "--json", file))["recordings"])
+def held(bin_directory, file, growing=False):
+    """How many rows the chunks hold, doubles and all. Somebody may be in the middle of writing what grows."""
+    done = subprocess.run([bin_directory / "rrd-dump", "--info", "--json", file], stdout=subprocess.PIPE, timeout=200)
+    assert growing or done.returncode == 0, f"{file}: exit {done.returncode}"
+    return sum(store["rows"] for store in json.loads(done.stdout)["recordings"]) if done.returncode in (0, 3) else 0
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """None of those from which the system takes one for any connection: while a server is gone its port stays free."""
+    for port in random.sample(range(10000, 30000), 1000):
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 class Server:
@@ -72,18 +79,25 @@ class Server:
         return os.path.getsize(self.file) if os.path.exists(self.file) else 0
 
     def settle(self):
-        """What it was sent is in the file."""
+        """Nothing has come for a while."""
         last = (-1, time.monotonic())
         while time.monotonic() - last[1] < 1.5:
             if self.size() != last[0]:
                 last = (self.size(), time.monotonic())
             time.sleep(0.05)
 
-    def stop(self, number=signal.SIGINT):
-        if number != signal.SIGKILL:
+    def stop(self, bin_directory, original):
+        """Once what it was sent, the original's rows, is in its file, or does not come any more."""
+        count = held(bin_directory, original)
+        self.settle()
+        end = time.monotonic() + 60
+        while held(bin_directory, self.file, growing=True) < count and time.monotonic() < end:
             self.settle()
+        self.end(signal.SIGINT)
+
+    def end(self, number):
         self.signal(number)
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=100)
         until(lambda: not self.listens(), "the server does not end")
         self.process.stderr.close()
 
@@ -118,7 +132,7 @@ def over_grpc(bin_directory, work, inputs):
         server = Server(free_port(), work / f"{name}.saved.rrd")
         try:
             run(*connect(bin_directory, server.port, *arguments, inputs["ours"][1]))
-            server.stop()
+            server.stop(bin_directory, inputs["ours"][0])
             same(bin_directory, work, name, inputs["ours"][0], server.file)
         finally:
             server.signal(signal.SIGKILL)
@@ -127,7 +141,7 @@ def over_grpc(bin_directory, work, inputs):
         try:
             source = open(given, "rb") if name == "stdin" else subprocess.DEVNULL
             run(*connect(bin_directory, f"rerun+http://127.0.0.1:{server.port}/proxy", "--speed", "max", "-" if name == "stdin" else given), stdin=source)
-            server.stop()
+            server.stop(bin_directory, original)
             same(bin_directory, work, f"grpc-{name}", original, server.file)
         finally:
             server.signal(signal.SIGKILL)
@@ -147,16 +161,16 @@ def killed_server(bin_directory, work, long):
     """Everything is there in the end, although the server was gone for a while."""
     port = free_port()
     servers = [Server(port, work / "killed.rrd")]
-    replay = subprocess.Popen(connect(bin_directory, port, "--speed", "1", long), stderr=subprocess.PIPE)
+    replay = subprocess.Popen(connect(bin_directory, port, "--speed", "0.3", long), stderr=subprocess.PIPE)  # 20 s
     try:
         until(lambda: servers[0].size() > 2000, "nothing comes")
-        servers[0].stop(signal.SIGKILL)
+        servers[0].end(signal.SIGKILL)
         assert replay.poll() is None, "it is in the middle"
         time.sleep(0.5)
         servers.append(Server(port, work / "again.rrd"))
-        errors = replay.communicate(timeout=100)[1].decode()
+        errors = replay.communicate(timeout=200)[1].decode()
         assert replay.returncode == 0, errors
-        servers[1].stop()
+        servers[1].stop(bin_directory, long)
         same(bin_directory, work, "reconnected", long, servers[1].file)
     finally:
         replay.kill()
@@ -167,16 +181,17 @@ def killed_server(bin_directory, work, long):
 def stopped_server(bin_directory, work, large):
     """A receiver that does not read for a while loses nothing."""
     server = Server(free_port(), work / "stopped.saved.rrd")
-    replay = subprocess.Popen(connect(bin_directory, server.port, "--speed", "max", "--compression", "none", large), stderr=subprocess.PIPE)
+    replay = subprocess.Popen(connect(bin_directory, server.port, "--speed", "0.2", "--compression", "none", large),
+                              stderr=subprocess.PIPE)  # 120 MB in 5 s or more
     try:
         until(lambda: server.size() > 0, "nothing comes")
         server.signal(signal.SIGSTOP)
         time.sleep(3)
         assert replay.poll() is None, "what the server cannot take waits"
         server.signal(signal.SIGCONT)
-        errors = replay.communicate(timeout=100)[1].decode()
+        errors = replay.communicate(timeout=200)[1].decode()
         assert replay.returncode == 0, errors
-        server.stop()
+        server.stop(bin_directory, large)
         same(bin_directory, work, "backpressure", large, server.file)
     finally:
         replay.kill()

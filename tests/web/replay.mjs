@@ -17,7 +17,7 @@ import { writeFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { launch, picture, resave, until, watch } from './browser.mjs';
 
-const TIMEOUT = 100000;
+const TIMEOUT = 280000;
 const SETTINGS = `window.replayViewerOptions = { render_backend: 'webgl' };
 window.refused = [];
 document.addEventListener('securitypolicyviolation', (event) => {
@@ -52,12 +52,15 @@ async function focus() {
   });
 }
 
-// Does what tells the server something; answers when the page has heard of it.
+// Does what tells the server something; answers when the page has heard of it. By itself the page says that it is ready.
 async function tell(action) {
-  const version = () => page.evaluate(() => window.replay.state.version);
-  const before = await version();
-  await action();
-  if (!(await until(async () => (await version()) > before, TIMEOUT))) throw new Error('the server was not told');
+  const [response] = await Promise.all([
+    page.waitForResponse((r) => r.url().endsWith('/control') && r.request().postData() !== 'ready', { timeout: TIMEOUT }),
+    action(),
+  ]);
+  const { version } = await response.json();
+  const heard = () => page.evaluate(() => window.replay.state.version);
+  if (!(await until(async () => (await heard()) >= version, TIMEOUT))) throw new Error('the page does not hear of it');
   return look();
 }
 

@@ -6,7 +6,7 @@ import sys
 
 
 def run(*command):
-    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, timeout=280)
+    done = subprocess.run([str(part) for part in command], stdout=subprocess.PIPE, text=True, timeout=800)
     if done.returncode != 0:
         sys.exit(f"{command[0]}: exit {done.returncode}\n{done.stdout}")
     return done.stdout

@@ -19,7 +19,8 @@ from replay_page import Browser, Replay
 from rows import rows, run, same_rows
 
 THREADS, ROWS = 10, 1000
-SECONDS = 5  # of wall clock for a measurement: drawing in software takes a tenth of a second now and then
+SECONDS = 5  # of wall clock for a measurement: drawing in software takes a tenth of a second now and then, or more ...
+MEASUREMENTS = 4  # ... on a busy machine, which may spoil one of them, but not each
 
 
 def offset(page):
@@ -31,7 +32,7 @@ def length(page):
     return (int(page["state"]["last"]) - int(page["state"]["first"])) / 1e9
 
 
-def until(check, what, seconds=30):
+def until(check, what, seconds=100):
     end = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < end, what() if callable(what) else what
@@ -44,14 +45,17 @@ def ends(browser, harmless="none"):
     assert all(host in ("data:", "blob:") or host.startswith("127.0.0.1:") for host in closed["hosts"]), closed["hosts"]
 
 
-def rate(browser, name, expected):
+def rate(browser, name, expected, again=lambda: None):
     """How fast the viewer's time goes, by its own events."""
-    events = browser.measure(seconds=SECONDS)
-    assert len(events) > 5, f"{name}: {len(events)} time updates in {SECONDS} s"
-    clock, times = [when for when, _ in events], [(time - events[0][1]) / 1e6 for _, time in events]
-    measured = statistics.linear_regression(clock, times).slope
-    print(f"{name}: the viewer's time goes at {measured:.4f} of the wall clock ({len(events)} updates)")
-    assert 0.75 * expected < measured < 1.33 * expected, f"{name}: {measured} instead of {expected}"
+    for _ in range(MEASUREMENTS):
+        events = browser.measure(seconds=SECONDS)
+        clock, times = [when for when, _ in events], [(time - events[0][1]) / 1e6 for _, time in events]
+        measured = statistics.linear_regression(clock, times).slope if len(events) > 5 else 0
+        print(f"{name}: the viewer's time goes at {measured:.4f} of the wall clock ({len(events)} updates)", flush=True)
+        if 0.75 * expected < measured < 1.33 * expected:
+            return
+        again()
+    raise AssertionError(f"{name}: {measured} instead of {expected}, {len(events)} time updates in {SECONDS} s")
 
 
 def controls(browser, bin_directory, recording):
@@ -62,21 +66,21 @@ def controls(browser, bin_directory, recording):
         assert whole > 20, f"the recording has {whole} s"
         page = browser.key(key=" ")
         assert page["state"]["playing"], "space plays"
-        rate(browser, "speed 1", 1)
+        rate(browser, "speed 1", 1, lambda: browser.key(key="Home"))
         browser.key(key=">")
         assert browser.key(key=">")["state"]["speed"] == 2, "two steps faster than 1 is 2"
-        rate(browser, "speed 2", 2)
+        browser.key(key="Home")
+        rate(browser, "speed 2", 2, lambda: browser.key(key="Home"))
         assert browser.key(key="<")["state"]["speed"] == 1.5, "one step slower"
+
+        def moves(page, to, what, slack=2e-6):
+            until(lambda: abs(offset(browser.state()) - to) <= slack, lambda: f"{what}: not at {to} but {browser.state()}")
 
         page = browser.key(key="k")
         assert not page["state"]["playing"], "k stops"
+        moves(page, (int(page["state"]["position"]) - int(page["state"]["first"])) / 1e9, "it is where it was stopped")
         assert browser.measure(seconds=2) == [] or len({when for _, when in browser.measure(seconds=1)}) <= 1, "the time stands"
         stands = browser.state()
-        assert abs(offset(stands) - offset(page)) < 0.5, "where it was stopped"
-
-        def moves(page, to, what, slack=2e-6):
-            until(lambda: abs(offset(browser.state()) - to) <= slack, lambda: f"{what}: not at {to} but {browser.state()}", 10)
-
         moves(browser.key(key="ArrowLeft"), max(offset(stands) - 5, 0), "left is 5 s back")
         moves(browser.key(key="ArrowRight"), max(offset(stands) - 5, 0) + 5, "right is 5 s forward")
         moves(browser.bar(share=0.75), 0.75 * whole, "the bar leads forward", slack=0.01 * whole)
@@ -125,27 +129,32 @@ def complete(browser, bin_directory, work):
 
 def live(browser, bin_directory, work):
     recording = work / "live.rrd"
-    writer = subprocess.Popen([bin_directory / "log_follow", recording, "2", "200000", "20000", "20", "1"],
+    writer = subprocess.Popen([bin_directory / "log_follow", recording, "2", "3600000", "20000", "20", "1"],
                               stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         until(lambda: recording.exists() and recording.stat().st_size > 0, "the writer writes")
         with Replay(bin_directory, "--live", recording) as replay:
             page = browser.open(url=replay.url)
             assert page["state"]["growing"] and page["state"]["live"], page["state"]
-            counts = []
-            for i in range(3):
-                browser.resave(file=str(work / f"live{i}.rrd"))
-                counts.append(len(rows(bin_directory, work / f"live{i}.rrd")))
-                time.sleep(1)
-            print(f"live: rows in the viewer: {counts}")
-            assert counts[0] < counts[1] < counts[2], counts
+            counts = [0]
+
+            def grows():
+                browser.resave(file=str(work / "live.part.rrd"))
+                counts.append(len(rows(bin_directory, work / "live.part.rrd")))
+                return counts[-1] > counts[-2]
+
+            for _ in range(3):
+                until(grows, lambda: f"rows come: {counts}")
+            print(f"live: rows in the viewer: {counts[1:]}")
             rate(browser, "live", 1)
-            page = browser.state()
-            assert page["state"]["live"] and page["range"]["max"] - page["cursor"] < 1e9, page
+            def at_the_end(page):
+                return page["state"]["live"] and page["range"]["max"] - page["cursor"] < 1e9
+
+            until(lambda: at_the_end(browser.state()), lambda: f"it stays at the end: {browser.state()}")
             os.killpg(writer.pid, signal.SIGKILL)  # what its threads had not written yet is in its spool
             writer.wait(timeout=60)
             browser.finished()
-            assert not browser.state()["state"]["growing"], "it does not grow any more"
+            until(lambda: not browser.state()["state"]["growing"], "it does not grow any more")
             browser.resave(file=str(work / "live.resaved.rrd"))
             same_rows("live", rows(bin_directory, recording), rows(bin_directory, work / "live.resaved.rrd"))
             ends(browser)
@@ -165,6 +174,7 @@ def window(browser, bin_directory, recording):
             until(lambda: browser.state()["url"] != before and browser.state()["recordings"] != [], "the stream is opened again")
             before = browser.state()["url"]
             until(lambda: abs(offset(browser.state()) - share * whole) < 0.01 * whole, "the cursor is where it was led")
+            until(lambda: browser.state()["range"] is not None, "rows come")
             page = browser.state()
             # What the viewer holds begins with the window, but for the last rows before.
             held = (page["range"]["max"] - first) / 1e9

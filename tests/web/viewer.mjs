@@ -46,7 +46,7 @@ function options() {
         resave: { type: 'string' },
         timeline: { type: 'string', default: 'log_time' },
         size: { type: 'string', default: '1280x720' },
-        timeout: { type: 'string', default: '120' },
+        timeout: { type: 'string', default: '280' },
       },
     });
   } catch (error) {
