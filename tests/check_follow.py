@@ -22,7 +22,7 @@ randomly = random.Random(4)
 dump_tool = os.path.join(bin_dir, "rrd-dump")
 environment = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "RRDKIT_SPOOL_DIR")}
 seeds = iter(range(1, 1000))
-LONG = 3600_000  # ms: until they are told, or killed
+LONG = 60_000  # ms, unless they are told to end before, or killed
 
 
 def check(condition, what):
@@ -43,7 +43,7 @@ class Writers:
         self.pids = [int(self.process.stdout.readline()) for _ in range(processes)]
 
     def wait(self):
-        return self.process.wait(timeout=120)
+        return self.process.wait(timeout=240)
 
     def end(self):
         for pid in self.pids:
@@ -64,10 +64,10 @@ class Follower:
 
     def stop(self, number=signal.SIGTERM):
         self.process.send_signal(number)
-        return self.process.wait(timeout=120)
+        return self.process.wait(timeout=240)
 
     def wait(self):
-        return self.process.wait(timeout=120)
+        return self.process.wait(timeout=240)
 
     def said(self):
         self.errors.seek(0)
