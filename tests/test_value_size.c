@@ -1,4 +1,5 @@
-/* The sizes of a chunk's rows, measured together: the same as measured one by one, for every type. */
+/* The sizes of values, which do not depend on how their buffers lie, and of a chunk's rows measured together: the same
+ * as measured one by one, for every type. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -64,8 +65,66 @@ static void test_rows(void **state)
   assert_true(rows_without > 0);
 }
 
+/* The measure behind cutting sees values, not buffers: slices and what lies under nulls do not matter. */
+static void test_value_size(void **state)
+{
+  (void)state;
+  rk_arena arena = {0};
+  rk_field *text, *list, *pair, *record;
+  assert_int_equal(rk_field_parse(&arena, "u", &text, NULL), RK_OK);
+  assert_int_equal(rk_field_parse(&arena, "+l(:u)", &list, NULL), RK_OK);
+  assert_int_equal(rk_field_parse(&arena, "+w:3(!:f)", &pair, NULL), RK_OK);
+  assert_int_equal(rk_field_parse(&arena, "+s(a:i,b:u)", &record, NULL), RK_OK);
+  /* "ab", null over "cdef", "", "xyz" */
+  static const int32_t offsets[] = {0, 2, 6, 6, 9};
+  static const uint8_t validity[] = {0x0D};
+  const void *buffers[3] = {validity, offsets, "abcdefxyz"};
+  struct ArrowArray texts = {.length = 4, .null_count = 1, .n_buffers = 3, .buffers = buffers};
+  assert_int_equal(rk_value_size(text, &texts, 0, 4), 4 * 4 + 5);
+  assert_int_equal(rk_value_size(text, &texts, 1, 1), 4);
+  assert_int_equal(rk_value_size(text, &texts, 3, 1), 4 + 3);
+  struct ArrowArray sliced = texts;
+  sliced.offset = 1;
+  sliced.length = 3;
+  assert_int_equal(rk_value_size(text, &sliced, 2, 1), 4 + 3);
+  /* [ "ab", null ], null over the rest */
+  static const int32_t list_offsets[] = {0, 2, 4};
+  static const uint8_t list_validity[] = {0x01};
+  const void *list_buffers[2] = {list_validity, list_offsets};
+  struct ArrowArray *items = &texts;
+  struct ArrowArray lists = {
+      .length = 2, .null_count = 1, .n_buffers = 2, .n_children = 1, .buffers = list_buffers, .children = &items};
+  assert_int_equal(rk_value_size(list, &lists, 0, 2), 2 * 4 + 2 * 4 + 2);
+  const void *float_buffers[2] = {NULL, offsets};
+  struct ArrowArray floats = {.length = 6, .n_buffers = 2, .buffers = float_buffers};
+  struct ArrowArray *float_items = &floats;
+  const void *no_buffers[1] = {NULL};
+  struct ArrowArray pairs = {
+      .length = 2, .n_buffers = 1, .n_children = 1, .buffers = no_buffers, .children = &float_items};
+  assert_int_equal(rk_value_size(pair, &pairs, 0, 2), 24);
+  struct ArrowArray *members[2] = {&floats, &texts};
+  struct ArrowArray records = {
+      .length = 4, .n_buffers = 1, .n_children = 2, .buffers = no_buffers, .children = members};
+  assert_int_equal(rk_value_size(record, &records, 0, 4), 4 * 4 + 4 * 4 + 5);
+  records.buffers = (const void *[]){list_validity};
+  assert_int_equal(rk_value_size(record, &records, 0, 4), 4 + 4 + 2);
+  /* A dense union of texts (5) and floats (9): "xyz", a float. */
+  static const int8_t ids[] = {5, 9};
+  static const int32_t places[] = {3, 1};
+  static const int8_t known[] = {5, 9};
+  rk_field kinds[2] = {*text, {.type = RK_TYPE_FLOAT32, .name = "f"}};
+  struct ArrowArray *choices[2] = {&texts, &floats};
+  const void *union_buffers[2] = {ids, places};
+  struct ArrowArray unions = {
+      .length = 2, .n_buffers = 2, .n_children = 2, .buffers = union_buffers, .children = choices};
+  const rk_field dense = {
+      .type = RK_TYPE_DENSE_UNION, .name = "", .child_count = 2, .children = kinds, .type_ids = known};
+  assert_int_equal(rk_value_size(&dense, &unions, 0, 2), 5 + 4 + 3 + 5 + 4);
+  rk_arena_free(&arena);
+}
+
 int main(void)
 {
-  const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(test_rows), cmocka_unit_test(test_value_size)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
