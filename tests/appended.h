@@ -373,4 +373,6 @@ static inline int scene_end(void **state)
   return 0;
 }
 
+#define IN_SCENE(test) cmocka_unit_test_setup_teardown(test, scene_begin, scene_end)
+
 #endif

@@ -39,7 +39,8 @@ rm -f "$directory"/*.rrd*
 "$bin/log_stress" "$directory/small.rrd.zst" 4 4 20000 16 64
 
 # What is told of a shared recording holds for it: the unit tests of healing, adopting, leaving and finishing.
-for test in test_heal test_adopt test_participants test_writer_threads test_full; do
+for test in test_heal test_adopt test_adopt_dying test_adopt_spool test_participants test_participants_finish \
+    test_participants_stock test_writer_threads test_full; do
   RK_TEST_NAME=run.rrd.zst "$RK_BUILD_DIR/tests/$test" >"$directory/log" 2>&1 || { cat "$directory/log"; die "$test"; }
 done
 

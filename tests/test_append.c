@@ -354,7 +354,6 @@ static void test_spool_refused(void **state)
 
 int main(void)
 {
-#define IN_SCENE(test) cmocka_unit_test_setup_teardown(test, scene_begin, scene_end)
   const struct CMUnitTest tests[] = {
       IN_SCENE(test_stats),   IN_SCENE(test_stats_of_threads), IN_SCENE(test_sync_interval),
       IN_SCENE(test_removed), IN_SCENE(test_replaced),         IN_SCENE(test_places),

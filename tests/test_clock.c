@@ -286,7 +286,6 @@ static void test_choice(void **state)
 
 int main(void)
 {
-#define IN_SCENE(test) cmocka_unit_test_setup_teardown(test, scene_begin, scene_end)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_fates),
       cmocka_unit_test(test_usable),

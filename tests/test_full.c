@@ -383,7 +383,6 @@ static void test_at_any_byte(void **state)
 
 int main(void)
 {
-#define IN_SCENE(test) cmocka_unit_test_setup_teardown(test, scene_begin, scene_end)
   const struct CMUnitTest tests[] = {
       IN_SCENE(test_drop_newest),     IN_SCENE(test_block),     IN_SCENE(test_block_until_room),
       IN_SCENE(test_close_meanwhile), IN_SCENE(test_by_itself), IN_SCENE(test_at_any_byte),

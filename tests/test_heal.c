@@ -6,37 +6,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "appended.h"
 #include "rrdkit/rrdkit.h"
+#include "tests/appended.h"
+#include "tests/files.h"
 #include "writer/heal.h"
 #include "writer/writer_internal.h"
 
 #define LONG_ID                                                                                                        \
   "a-very-long-identifier-of-180-characters-0123456789-0123456789-0123456789-0123456789-0123456789-0123456789-"        \
   "0123456789-0123456789-0123456789-0123456789-0123456789-0123456789-0123456"
-
-typedef struct bytes {
-  uint8_t *data;
-  size_t size;
-} bytes;
-
-static bytes read_file(const char *path)
-{
-  const int fd = open(path, O_RDONLY);
-  struct stat info;
-  assert_true(fd >= 0 && fstat(fd, &info) == 0);
-  bytes b = {.data = malloc((size_t)info.st_size), .size = (size_t)info.st_size};
-  assert_int_equal(read(fd, b.data, b.size), b.size);
-  close(fd);
-  return b;
-}
-
-static void append_bytes(const char *path, const uint8_t *data, size_t size)
-{
-  const int fd = open(path, O_WRONLY | O_APPEND);
-  assert_int_equal(write(fd, data, size), size);
-  close(fd);
-}
 
 static rk_recording *open_one(const char *path, const char *id)
 {
@@ -78,7 +56,7 @@ static const rk_framing *framing(void)
 }
 
 /* A record of three chunks and a writer record, of another writer of the recording `id`. */
-static bytes make_record(const char *directory, const char *id, unsigned rows)
+static file_bytes make_record(const char *directory, const char *id, unsigned rows)
 {
   char path[256];
   snprintf(path, sizeof path, "%s/template%s", directory, framing() == &rk_framing_plain ? ".rrd" : ".rrd.zst");
@@ -91,7 +69,7 @@ static bytes make_record(const char *directory, const char *id, unsigned rows)
   log_rows(other, "torn/b", rows);
   log_rows(other, "torn/c", rows);
   assert_int_equal(rk_recording_flush(other), RK_OK);
-  bytes all = read_file(path);
+  file_bytes all = slurp(path);
   memmove(all.data, all.data + info.st_size, all.size - (size_t)info.st_size);
   all.size -= (size_t)info.st_size;
   rk_recording_free(other);
@@ -120,7 +98,7 @@ static size_t piece_rows(const uint8_t *piece, size_t size)
 }
 
 /* How many rows the whole pieces of the first `size` bytes of a record have. */
-static size_t whole_rows(const bytes *record, size_t size)
+static size_t whole_rows(const file_bytes *record, size_t size)
 {
   size_t rows = 0;
   for (size_t at = 0; at + framing()->head_size <= size;) {
@@ -143,7 +121,7 @@ typedef struct walked {
  * aligned. */
 static walked walk_file(const char *path)
 {
-  const bytes b = read_file(path);
+  const file_bytes b = slurp(path);
   walked w = {0};
   for (size_t at = framing()->start; at < b.size;) {
     assert_true(b.size - at >= framing()->head_size);
@@ -196,7 +174,7 @@ static size_t read_rows(const char *path)
   return rows;
 }
 
-static bool interesting(const bytes *record, size_t size, size_t tiny)
+static bool interesting(const file_bytes *record, size_t size, size_t tiny)
 {
   if (size <= tiny || size % RK_FRAME_ALIGNMENT == 0 || size % 4096 == 0 || size % 997 == 0) {
     return true;
@@ -213,7 +191,7 @@ static bool interesting(const bytes *record, size_t size, size_t tiny)
 /* The next append heals what lies before it, wherever the record was torn. */
 static void before_own(const scene *s, const char *id, size_t tiny)
 {
-  const bytes record = make_record(s->directory, id, 4);
+  const file_bytes record = make_record(s->directory, id, 4);
   rk_recording *keeper = open_one(s->path, id), *own = open_one(s->path, id);
   assert_int_equal(rk_recording_flush(keeper), RK_OK);
   size_t tears = 0, rows = 0, whole = 0;
@@ -268,7 +246,7 @@ static void test_before_own_long_ids(void **state)
 static void test_walk(void **state)
 {
   const scene *s = *state;
-  const bytes record = make_record(s->directory, "run-1", 4);
+  const file_bytes record = make_record(s->directory, "run-1", 4);
   size_t tears = 0, rows = 1;
   rk_recording *keeper = open_one(s->path, "run-1"), *own = open_one(s->path, "run-1");
   assert_int_equal(rk_recording_flush(keeper), RK_OK);
@@ -276,7 +254,7 @@ static void test_walk(void **state)
     if (!interesting(&record, size, 20)) {
       continue;
     }
-    const bytes good = make_record(s->directory, "run-1", 1); /* other bytes each time */
+    const file_bytes good = make_record(s->directory, "run-1", 1); /* other bytes each time */
     struct stat before, after;
     append_bytes(s->path, record.data, size);
     assert_int_equal(stat(s->path, &before), 0);
@@ -310,16 +288,16 @@ static void test_walk(void **state)
 static void test_moved_before(void **state)
 {
   const scene *s = *state;
-  const bytes good = make_record(s->directory, "run-1", 2);
+  const file_bytes good = make_record(s->directory, "run-1", 2);
   rk_recording *keeper = open_one(s->path, "run-1");
   assert_int_equal(rk_recording_flush(keeper), RK_OK);
   append_bytes(s->path, good.data, 10);
   append_bytes(s->path, good.data, good.size);
   append_bytes(s->path, good.data, (size_t)framing()->size(good.data));
-  const bytes before = read_file(s->path);
+  const file_bytes before = slurp(s->path);
   assert_true(rk_heal_walk(keeper, SIZE_MAX));
   assert_true(rk_heal_walk(keeper, SIZE_MAX));
-  const bytes after = read_file(s->path);
+  const file_bytes after = slurp(s->path);
   assert_int_equal(before.size, after.size);
   log_rows(keeper, "own", 1);
   assert_int_equal(rk_recording_flush(keeper), RK_OK);
@@ -334,7 +312,7 @@ static void test_moved_before(void **state)
 static void test_ends_alike(void **state)
 {
   const scene *s = *state;
-  const bytes good = make_record(s->directory, "run-1", 1);
+  const file_bytes good = make_record(s->directory, "run-1", 1);
   rk_recording *keeper = open_one(s->path, "run-1");
   assert_int_equal(rk_recording_flush(keeper), RK_OK);
   uint8_t torn[RK_FRAME_ALIGNMENT];
@@ -376,7 +354,7 @@ static void *race(void *argument)
 static void test_race(void **state)
 {
   const scene *s = *state;
-  const bytes record = make_record(s->directory, "run-1", 4), good = make_record(s->directory, "run-1", 1);
+  const file_bytes record = make_record(s->directory, "run-1", 4), good = make_record(s->directory, "run-1", 1);
   for (int round = 0; round < 10; round++) {
     enum { RACERS = 3 };
     rk_recording *recordings[RACERS];
@@ -463,7 +441,6 @@ static void test_fillers(void **state)
 
 int main(void)
 {
-#define IN_SCENE(test) cmocka_unit_test_setup_teardown(test, scene_begin, scene_end)
   const struct CMUnitTest tests[] = {
       IN_SCENE(test_before_own),   IN_SCENE(test_before_own_long_ids), IN_SCENE(test_walk),
       IN_SCENE(test_moved_before), IN_SCENE(test_ends_alike),          IN_SCENE(test_race),

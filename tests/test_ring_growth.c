@@ -377,7 +377,6 @@ static void test_reused(void **state)
 
 int main(void)
 {
-#define IN_SCENE(test) cmocka_unit_test_setup_teardown(test, scene_begin, scene_end)
   const struct CMUnitTest tests[] = {
       IN_SCENE(test_grows),  IN_SCENE(test_limit), IN_SCENE(test_stays),     IN_SCENE(test_refused), IN_SCENE(test_sum),
       IN_SCENE(test_killed), IN_SCENE(test_fork),  IN_SCENE(test_meanwhile), IN_SCENE(test_reused),

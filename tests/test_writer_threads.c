@@ -169,7 +169,6 @@ static void test_many_recordings(void **state)
 
 int main(void)
 {
-#define IN_SCENE(test) cmocka_unit_test_setup_teardown(test, scene_begin, scene_end)
   const struct CMUnitTest tests[] = {
       IN_SCENE(test_threads),         IN_SCENE(test_flush_meanwhile), IN_SCENE(test_churn),
       IN_SCENE(test_close_meanwhile), IN_SCENE(test_cancelled),       IN_SCENE(test_many_recordings),
