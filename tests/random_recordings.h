@@ -9,6 +9,8 @@
 #include "reader/reader_state.h"
 #include "tests/recordings.h"
 
+#define MANY ((uint64_t)1 << 30) /* bytes of memory: more than any of them takes */
+
 enum { RANDOM_INPUTS = 3, RANDOM_WRITERS = 4 };
 
 typedef struct random_recording {

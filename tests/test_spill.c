@@ -16,8 +16,6 @@
 #include "tests/chunks.h"
 #include "tests/random_recordings.h"
 
-#define MANY ((uint64_t)1 << 30)
-
 static void assert_same(const yielded_rows *expected, const yielded_rows *rows, const char *what, uint64_t seed)
 {
   assert_int_equal(rows->status, RK_END);
