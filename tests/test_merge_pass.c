@@ -1,79 +1,7 @@
-/* Chunks that pass a merge as they are: which do, that their bytes are kept, what happens to damaged ones, and how much
- * is gathered beside them. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
-
-#include "reader/reader_state.h"
-#include "tests/arrow_msg.h"
-#include "tests/chunks.h"
-#include "tests/recordings.h"
+/* Chunks that pass a merge as they are: which do, that their bytes are kept, and what happens to damaged ones. */
+#include "tests/passing.h"
 
 /* ---- Making ---- */
-
-static rk_buffer begin(uint32_t writers)
-{
-  rk_buffer out = {0};
-  test_begin(&out, NULL, NULL, false);
-  for (uint32_t tag = 1; tag <= writers; tag++) {
-    test_add_writer(&out, NULL, NULL, tag);
-  }
-  return out;
-}
-
-/* How the writers compress. */
-static rk_compression written_as = RK_COMPRESSION_LZ4;
-
-/* A writer's chunk of texts of `text_size` bytes, one row every `step` ns from `start` on. Returns its offset. */
-static size_t add_texts(rk_buffer *out, const char *entity, uint32_t tag, uint32_t number, uint32_t first_row,
-                        uint32_t rows, int64_t start, int64_t step, size_t text_size)
-{
-  const chunk_recipe recipe = {entity,
-                               tag,
-                               first_row,
-                               rows,
-                               (uint64_t)start,
-                               (uint64_t)step,
-                               {{"log_time", RK_TIMELINE_TIMESTAMP, start, step}},
-                               {{"note", NULL, NULL, "u", 0, text_size}}};
-  made_chunk made;
-  rk_buffer payload = {0}, packed = {0};
-  assert_true(make_chunk(&made, &recipe));
-  assert_int_equal(rk_chunk_encode(&payload, &made.chunk), RK_OK);
-  rk_arrow_msg msg = {.store = test_store(NULL, NULL),
-                      .uncompressed_size = payload.size,
-                      .has_chunk_id = true,
-                      .chunk_id = made.chunk.id};
-  assert_int_equal(rk_compress(&packed, written_as, payload.data, payload.size, &msg.compression), RK_OK);
-  msg.payload = packed.data;
-  msg.payload_size = packed.size;
-  const size_t frame = rk_frame_begin(out, RK_FRAME_ARROW_MSG);
-  put_arrow_msg(out, &msg);
-  rk_seal seal = {.writer = tag,
-                  .chunk_number = number,
-                  .first_row = first_row,
-                  .row_count = rows,
-                  .min_log_time = start,
-                  .max_log_time = start + step * (int64_t)(rows - 1),
-                  .entity_hash = XXH3_64bits(entity, strlen(entity)),
-                  .recording_hash = rk_recording_hash("app", "rec"),
-                  .clock_monotonic = 5,
-                  .clock_realtime = 6,
-                  .uncompressed_size = payload.size};
-  rk_seal_frame(out, frame, (unsigned)(frame % RK_FRAME_ALIGNMENT), &seal);
-  assert_false(out->failed);
-  made_chunk_free(&made);
-  rk_buffer_free(&payload);
-  rk_buffer_free(&packed);
-  return frame;
-}
 
 static size_t frame_size_at(const rk_buffer *file, size_t offset)
 {
@@ -81,80 +9,6 @@ static size_t frame_size_at(const rk_buffer *file, size_t offset)
 }
 
 /* ---- Merging ---- */
-
-typedef struct outcome {
-  rk_buffer out;
-  rk_merge_report report;
-  rk_reader_stats stats;
-} outcome;
-
-typedef struct told {
-  size_t losses;
-  uint64_t offset, length;
-  char reason[128];
-} told;
-
-static void on_loss(void *context, const rk_loss *loss)
-{
-  told *t = context;
-  t->losses++;
-  t->offset = loss->offset;
-  t->length = loss->length;
-  (void)snprintf(t->reason, sizeof t->reason, "%s", loss->reason);
-}
-
-static void add_file(rk_reader *reader, const rk_buffer *in)
-{
-  char path[64];
-  const int fd = memfd_create("input", 0);
-  assert_true(fd >= 0);
-  assert_int_equal(write(fd, in->data, in->size), in->size);
-  (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-  assert_int_equal(rk_reader_add(reader, path, NULL, NULL), RK_OK);
-  close(fd);
-}
-
-/* From files, or from memory, which gives the same. */
-static outcome merge(const rk_buffer *in, size_t count, rk_reader_options reader_options,
-                     const rk_merge_options *options, told *t)
-{
-  outcome results[2];
-  told discarded = {0};
-  for (int files = 0; files < 2; files++) {
-    reader_options.on_loss = on_loss;
-    reader_options.context = t == NULL ? &discarded : t;
-    if (t != NULL) {
-      *t = (told){0};
-    }
-    rk_reader *reader;
-    assert_int_equal(rk_reader_open(&reader_options, &reader, NULL), RK_OK);
-    for (size_t i = 0; i < count; i++) {
-      if (files) {
-        add_file(reader, &in[i]);
-      } else {
-        assert_int_equal(rk_reader_add_memory(reader, "input", in[i].data, in[i].size, NULL), RK_OK);
-      }
-    }
-    outcome *o = &results[files];
-    *o = (outcome){0};
-    const int fd = memfd_create("merged", 0);
-    rk_error error = {0};
-    if (rk_reader_merge(reader, fd, options, &o->report, &error) != RK_OK) {
-      fail_msg("merge: %s", error.message);
-    }
-    rk_reader_get_stats(reader, &o->stats);
-    const off_t size = lseek(fd, 0, SEEK_END);
-    assert_int_equal(pread(fd, rk_buffer_extend(&o->out, (size_t)size), (size_t)size, 0), size);
-    close(fd);
-    rk_reader_free(reader);
-  }
-  assert_int_equal(results[0].out.size, results[1].out.size);
-  assert_memory_equal(results[0].out.data, results[1].out.data, results[0].out.size);
-  assert_memory_equal(&results[0].report, &results[1].report, sizeof results[0].report);
-  assert_true(t != NULL || discarded.losses == 0);
-  rk_buffer_free(&results[1].out);
-  return results[0];
-}
 
 /* Whether the frame stands in the output, byte for byte and at a multiple of 128. */
 static bool holds_frame(const rk_buffer *out, const rk_buffer *in, size_t offset)
@@ -342,116 +196,6 @@ static void test_full_chunks(void **state)
   rk_buffer_free(&in);
 }
 
-typedef struct cuts {
-  size_t chunks, cut, merged_frames;
-  uint32_t rows, size, most_rows;
-} cuts;
-
-static cuts look_at(const rk_buffer *file)
-{
-  cuts c = {0};
-  size_t at = RK_STREAM_HEADER_SIZE;
-  for (;;) {
-    rk_frame_header header;
-    assert_true(rk_frame_header_decode(file->data + at, &header));
-    const size_t size = RK_FRAME_HEADER_SIZE + (size_t)header.size;
-    if (header.kind == RK_FRAME_END) {
-      return c;
-    }
-    rk_seal seal;
-    assert_true(rk_seal_verify(file->data + at, size));
-    assert_int_equal(rk_seal_decode(file->data + at + size - RK_SEAL_SIZE, &seal), RK_OK);
-    if (header.kind == RK_FRAME_SET_STORE_INFO) {
-      assert_int_equal(seal.flags, RK_SEAL_MERGED);
-      c.merged_frames++;
-    } else {
-      c.chunks++;
-      c.most_rows = seal.row_count > c.most_rows ? seal.row_count : c.most_rows;
-      if (seal.cut_rows != 0) {
-        c.cut++;
-        c.rows = seal.cut_rows;
-        c.size = seal.cut_size;
-      }
-    }
-    at += size;
-  }
-}
-
-/* With many entities each gathers less. What a filter leaves of them is cut the same when it is merged again. */
-static void test_many_entities(void **state)
-{
-  (void)state;
-  enum { ENTITIES = 200 };
-  rk_buffer in = begin(1);
-  uint32_t number = 0;
-  for (uint32_t i = 0; i < ENTITIES; i++) {
-    char entity[32];
-    (void)snprintf(entity, sizeof entity, "/e/%u", i);
-    add_texts(&in, entity, 1, number, number, 1, 1000 + number, 1, 10);
-    number++;
-  }
-  for (uint32_t i = 0; i < 30; i++) {
-    add_texts(&in, "/e/7", 1, number, number, 1, 10000 + number, 1, 50000);
-    number++;
-  }
-  const rk_merge_options options = {.compression = RK_COMPRESSION_LZ4, .chunk_rows = 10000};
-  outcome o = merge(&in, 1, (rk_reader_options){0}, &options, NULL);
-  const cuts c = look_at(&o.out);
-  assert_int_equal(c.merged_frames, 2);
-  assert_int_equal(c.rows, 10000);
-  assert_int_equal(c.size, 256 << 10); /* 200 times 512 KiB is too much */
-  assert_int_equal(c.cut, 5);
-  assert_int_equal(c.most_rows, 7); /* and the small one */
-  outcome again = merge(&o.out, 1, (rk_reader_options){0}, &options, NULL);
-  assert_int_equal(again.out.size, o.out.size);
-  assert_memory_equal(again.out.data, o.out.data, o.out.size);
-  static const char *const one = "/e/7";
-  outcome few = merge(&in, 1, (rk_reader_options){.entities = &one, .entity_count = 1}, &options, NULL);
-  assert_int_equal(look_at(&few.out).size, 1 << 20);
-  rk_buffer_free(&few.out);
-  /* All entities are there by the index, few by their rows. */
-  const rk_reader_options late = {.has_since = true, .since_ns = 10000 + ENTITIES};
-  few = merge(&o.out, 1, late, &options, NULL);
-  outcome few_again = merge(&few.out, 1, (rk_reader_options){0}, &options, NULL);
-  assert_int_equal(few.out.size, few_again.out.size);
-  assert_memory_equal(few.out.data, few_again.out.data, few.out.size);
-  rk_buffer made[] = {o.out, again.out, few.out, few_again.out, in};
-  for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
-    rk_buffer_free(&made[i]);
-  }
-}
-
-/* A chunk that long might pass and in the end does not: what must leave after its rows waits, in a temporary file. */
-static void test_late_break(void **state)
-{
-  (void)state;
-  written_as = RK_COMPRESSION_NONE;
-  rk_buffer in[2] = {begin(3), begin(3)};
-  add_texts(&in[0], "/slow", 1, 1, 0, 20, 1000, 1000, 40); /* before: the next could fill it */
-  add_texts(&in[0], "/slow", 1, 2, 20, 90, 50000000, 1000000, 40);
-  add_texts(&in[0], "/slow", 2, 1, 0, 1, 138500000, 1, 40); /* between its last rows */
-  add_texts(&in[0], "/slow", 1, 3, 110, 90, 200000000, 1000000, 40);
-  for (uint32_t i = 0; i < 60; i++) {
-    add_texts(&in[1], "/fast", 3, i, i * 8, 8, (i < 30 ? 135000000 : 285000000) + 100 * i, 10, 100000);
-  }
-  const rk_merge_options options = {.compression = RK_COMPRESSION_NONE, .chunk_rows = 100, .chunk_size = 200000};
-  outcome o = merge(in, 2, (rk_reader_options){0}, &options, NULL);
-  assert_int_equal(o.report.rows, 20 + 90 + 1 + 90 + 480);
-  assert_int_equal(o.report.passed_chunks, 1); /* the second long one: nothing came between */
-  assert_true(o.stats.spilled_size > 1 << 20);
-  rk_buffer split[2] = {merge(&in[0], 1, (rk_reader_options){0}, &options, NULL).out,
-                        merge(&in[1], 1, (rk_reader_options){0}, &options, NULL).out};
-  outcome staged = merge(split, 2, (rk_reader_options){0}, &options, NULL);
-  assert_int_equal(staged.stats.spilled_size, 0);
-  assert_int_equal(staged.out.size, o.out.size);
-  assert_memory_equal(staged.out.data, o.out.data, o.out.size);
-  rk_buffer made[] = {o.out, split[0], split[1], staged.out, in[0], in[1]};
-  for (size_t i = 0; i < sizeof made / sizeof *made; i++) {
-    rk_buffer_free(&made[i]);
-  }
-  written_as = RK_COMPRESSION_LZ4;
-}
-
 /* What a merge wrote and passed is sound as it is, though chunk numbers are missing. */
 static void test_verified(void **state)
 {
@@ -524,8 +268,8 @@ int main(void)
 {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_bytes_are_kept), cmocka_unit_test(test_rows_between), cmocka_unit_test(test_damaged),
-      cmocka_unit_test(test_flips),          cmocka_unit_test(test_full_chunks),  cmocka_unit_test(test_many_entities),
-      cmocka_unit_test(test_late_break),     cmocka_unit_test(test_verified),     cmocka_unit_test(test_stopped),
+      cmocka_unit_test(test_flips),          cmocka_unit_test(test_full_chunks),  cmocka_unit_test(test_verified),
+      cmocka_unit_test(test_stopped),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
