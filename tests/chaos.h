@@ -216,6 +216,13 @@ typedef struct chaos_counts {
 
 /* Lets processes come and go until `kills` of them died. The number of mistakes (hangs, crashes of their own). */
 unsigned chaos_round_run(const chaos_round *round, const char *program, uint64_t kills, chaos_counts *counts);
+
+/* ---- After a round (chaos_after.c) ---- */
+
+/* The read side alone: every row must be found where it is, and nothing be changed. The number of mistakes. */
+unsigned chaos_after_orphans(const chaos_round *round, const char *program, const char *spool, chaos_verdict *verdict);
+/* Adopts; every row must be in the recording, which is sound, and nothing else be left. The number of mistakes. */
+unsigned chaos_after_adoption(const chaos_round *round, const char *program, const char *spool, chaos_verdict *verdict);
 /* Becomes the tool of that name beside `program`, with the arguments and then the path. */
 _Noreturn void chaos_exec_tool(const char *program, const char *tool, const char *const *arguments, const char *path);
 
