@@ -3,41 +3,16 @@
 import base64
 import csv
 import datetime
-import fcntl
 import io
 import json
 import math
 import os
-import pty
 import re
 import struct
 import subprocess
-import sys
 import tempfile
-import termios
 
-BIN = sys.argv[1]
-DUMP, MERGE, LOG = (os.path.join(BIN, name) for name in ("rrd-dump", "rrd-merge", "log_cli"))
-ROWS = 30  # of each of log_cli's loops
-
-
-def run(*command, stdin=subprocess.DEVNULL, **more):
-    return subprocess.run([str(c) for c in command], stdin=stdin, capture_output=True, timeout=120, **more)
-
-
-def expect(result, code, error=None):
-    """Asserts the exit code and, as a regular expression, all of standard error."""
-    text = result.stderr.decode()
-    assert result.returncode == code, f"{result.args}: exit {result.returncode}, not {code}: {text}"
-    if error is None:
-        assert text == "", f"{result.args}: {text}"
-    else:
-        assert re.fullmatch(error, text), f"{result.args}: {text!r} is not {error!r}"
-    return result.stdout
-
-
-def rows_of(*arguments, code=0, error=None):
-    return [json.loads(line) for line in expect(run(DUMP, "-F", "ndjson", *arguments), code, error).splitlines()]
+from cli_run import DUMP, LOG, MERGE, ROWS, expect, pty_run, rows_of, run
 
 
 def test_help_and_version():
@@ -202,23 +177,6 @@ def test_filters(a, rows):
     assert [r["row_id"] for r in moved] == by(lambda r: r["timelines"] and low <= int(r["row_id"][:16], 16) < high)
 
 
-def pty_run(columns, *command, environment=None):
-    """Output of a command whose standard output is a terminal of that width, and its exit code."""
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    env = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "NO_COLOR")} | {"TERM": "xterm"} | (environment or {})
-    process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=slave, stderr=slave, env=env)
-    os.close(slave)
-    output = b""
-    try:
-        while block := os.read(master, 65536):
-            output += block
-    except OSError:  # the terminal's other side is closed
-        pass
-    os.close(master)
-    return output.decode().replace("\r\n", "\n"), process.wait(timeout=60)
-
-
 def test_text(a, rows):
     full = expect(run(DUMP, a), 0).decode()
     assert "\x1b" not in full, "escapes of the data or colour in a pipe"
@@ -306,139 +264,6 @@ def test_tail(a, b, rows):
     assert result.stdout == b"".join(left.stdout.splitlines(True)[-3:])
 
 
-def test_info(a, rows):
-    info = json.loads(expect(run(DUMP, "--info", "--json", a), 0))
-    assert list(info) == ["inputs", "recordings", "writers", "entities", "timelines", "compression", "losses", "total", "lanes"]
-    tally = {"rows", "static_rows", "spool_rows", "chunks", "size", "uncompressed_size", "first", "last", "rate_hz"}
-    assert len(info["inputs"]) == 1 and info["inputs"][0]["name"] == a
-    assert info["inputs"][0]["input_size"] == os.path.getsize(a) and tally <= set(info["inputs"][0])
-    recording, = info["recordings"]
-    assert (recording["application_id"], recording["recording_id"]) == ("check_cli", "rec_a")
-    assert recording["rows"] == info["total"]["rows"] == len(rows) and recording["static_rows"] == 2
-    assert recording["first"] == min(r["timelines"]["log_time"] for r in rows if r["timelines"])
-    assert recording["last"] == max(r["timelines"]["log_time"] for r in rows if r["timelines"])
-    writers = {w["id"]: w for w in info["writers"]}
-    assert len(writers) == 3
-    for id, writer in writers.items():
-        mine = [r for r in rows if r["writer"]["id"] == id]
-        assert writer["rows"] == len(mine) and writer["size"] > 0 and tally <= set(writer)
-        assert all(writer[key] == mine[0]["writer"][key] for key in ("host", "pid", "tid", "thread"))
-        assert writer["program"] == "log_cli"
-    entities = {e["entity"]: e for e in info["entities"]}
-    assert set(entities) == {r["entity"] for r in rows} and list(entities) == sorted(entities)
-    for name, entity in entities.items():
-        mine = [r for r in rows if r["entity"] == name]
-        assert entity["rows"] == len(mine) and tally <= set(entity)
-        assert entity["components"] == {c: sum(c in r["components"] for r in mine) for r in mine for c in r["components"]}
-    assert entities["/plot"]["rate_hz"] > 0 and entities["/__properties"]["rate_hz"] == 0
-    timelines = {t["name"]: (t["kind"], t["min"], t["max"]) for t in info["timelines"]}
-    assert timelines == {"log_time": ("timestamp", recording["first"], recording["last"]),
-                         "elapsed": ("duration", 0, (ROWS - 1) * 33333333), "frame": ("sequence", 0, ROWS - 1)}
-    compression = info["compression"]
-    assert compression["lz4_chunks"] + compression["none_chunks"] == info["total"]["chunks"]
-    assert info["losses"] == {"count": 0, "size": 0}
-    text = expect(run(DUMP, "--info", a), 0).decode()
-    for word in ("Recordings", "Writers", "Timelines", "Entities", "Compression", "rec_a", "alpha", "/plot", "frame"):
-        assert word in text, word
-    assert max(map(len, expect(run(DUMP, "--info", "--width=60", a), 0).decode().splitlines())) <= 60
-
-
-def test_lanes(a, rows):
-    info = json.loads(expect(run(DUMP, "--info", "--json", a), 0))
-    lanes = info["lanes"]
-    moving = [r for r in rows if r["timelines"]]
-    assert lanes["timeline"] == "log_time" and lanes["begin"] == min(r["timelines"]["log_time"] for r in moving)
-    assert lanes["end"] == max(r["timelines"]["log_time"] for r in moving) and lanes["bin_size"] > 0
-    assert {l["id"]: l["rows"] for l in lanes["writers"]} == {
-        w: sum(r["writer"]["id"] == w for r in moving) for w in {r["writer"]["id"] for r in moving}}
-    assert [l["entity"] for l in lanes["entities"]] == sorted({r["entity"] for r in moving})
-    for lane in lanes["writers"] + lanes["entities"]:
-        assert len(lane["bins"]) == 120 and abs(sum(lane["bins"]) - lane["rows"]) < 0.2, lane
-        assert lane["gaps"] == [] or lane["gaps"][0]["from"] < lane["gaps"][0]["to"]
-        assert lane.get("missing", []) == [] and lane["spool_rows"] == 0
-    few = json.loads(expect(run(DUMP, "--info", "--json", "--lanes=1", a), 0))["lanes"]
-    assert [list(l)[0] for l in few["entities"]] == ["entity", "others"] and few["entities"][1]["others"] == 4
-    assert sum(l["rows"] for l in few["entities"]) == len(moving) == sum(l["rows"] for l in few["writers"])
-    by_frame = json.loads(expect(run(DUMP, "--info", "--json", "--timeline=frame", a), 0))["lanes"]
-    assert (by_frame["timeline"], by_frame["begin"], by_frame["end"]) == ("frame", 0, ROWS - 1)
-
-    text = expect(run(DUMP, "--info", a), 0).decode()
-    activity = text[text.index("Activity"):text.index("\n\n", text.index("Activity"))]
-    assert "alpha" in activity and "/alpha/boxes" in activity and "each lane up to its own peak" in activity
-    assert all(ord(c) < 128 for c in activity.splitlines()[2]), "more than ASCII in a pipe"
-    blocks = expect(run(DUMP, "--info", "--unicode", a), 0).decode()
-    assert any(c in blocks for c in "▁▂▃▄▅▆▇█") and "Activity" not in expect(run(DUMP, "--info", "--lanes=0", a), 0).decode()
-    for width in (30, 60, 80, 120, 200):
-        for more in ("--unicode", "--ascii"):
-            lines = expect(run(DUMP, "--info", more, f"--width={width}", a), 0).decode().splitlines()
-            assert max(map(len, lines)) <= width, (width, max(lines, key=len))
-    for locale, drawn in (("C.UTF-8", True), ("C", False)):
-        screen = pty_run(100, DUMP, "--info", a, environment={"LC_ALL": locale})[0]
-        assert any(c in screen for c in "▁▂▃▄▅▆▇█") == drawn, locale
-
-
-def test_missing_chunks(a):
-    """A chunk cut out of the middle is told by its number."""
-    content = open(a, "rb").read()
-    chunks, at = [], 12
-    while at < len(content):
-        kind, size = struct.unpack_from("<QQ", content, at)
-        if kind == 2:
-            chunks.append((at + 16, size))
-        at += 16 + size
-    assert len(chunks) > 5
-    told = []
-    for offset, size in chunks:  # a writer's last chunk leaves no trace, nor do those of one without a lane
-        garbled = bytearray(content)
-        garbled[offset + size // 3:offset + size // 3 + 8] = bytes(8)
-        open("gaps.rrd", "wb").write(garbled)
-        result = run(DUMP, "--info", "--json", "gaps.rrd")
-        assert result.returncode == 3, result
-        missing = [m for lane in json.loads(result.stdout)["lanes"]["writers"] for m in lane["missing"]]
-        assert sum(m["chunks"] for m in missing) <= 1, missing
-        assert all(m["from"] <= m["to"] for m in missing), missing
-        if missing:
-            told.append(bytes(garbled))
-    assert len(told) == 2 * (3 - 1), len(told)
-    open("gaps.rrd", "wb").write(told[0])
-    drawn = run(DUMP, "--info", "--unicode", "gaps.rrd").stdout.decode()
-    assert "✗" in drawn and re.search(r"chunk \d+ missing, between", drawn), drawn
-    selected = run(DUMP, "--info", "--unicode", "-e", "/log", "gaps.rrd").stdout.decode()
-    assert "✗" not in selected, "what was not selected is not missing"
-    assert "chunks missing" in run(DUMP, "--svg=-", "gaps.rrd").stdout.decode()
-
-
-def test_svg(a):
-    import xml.etree.ElementTree as tree
-    expect(run(DUMP, "--svg=lanes.svg", a), 0)
-    assert "Writers" in expect(run(DUMP, "--svg=lanes.svg", a), 0).decode()
-    drawn = expect(run(DUMP, "--svg=-", a), 0)
-    assert drawn == open("lanes.svg", "rb").read()
-    root = tree.fromstring(drawn)
-    name = lambda e: e.tag.rsplit("}")[-1]
-    assert name(root) == "svg" and not [e for e in root.iter() if name(e) in ("script", "image", "use", "foreignObject")]
-    words = ["".join(e.itertext()) for e in root.iter() if name(e) in ("text", "title")]
-    assert any("alpha" in w for w in words) and any("/alpha/boxes" in w for w in words) and any("row" in w for w in words)
-    assert b"http" not in drawn.replace(b"http://www.w3.org/2000/svg", b"") and b"prefers-color-scheme:dark" in drawn
-    expect(run(DUMP, "--svg=" + a, a), 1, rf"rrd-dump: {a}: is also the output\n")
-    expect(run(DUMP, "--svg=nowhere/x.svg", a), 1, r"rrd-dump: nowhere/x\.svg: No such file or directory\n")
-    expect(run(DUMP, "--svg=-", "--json", a), 2, r"rrd-dump: [^\n]+\nTry [^\n]+\n")
-    assert not [n for n in os.listdir() if n.startswith(".")], os.listdir()
-
-
-def test_several_recordings(a, b):
-    rows = rows_of(a, b)
-    assert {r["recording"] for r in rows} == {"rec_a", "rec_b"} and all(list(r)[-1] == "recording" for r in rows)
-    assert len(rows) == 2 * len(rows_of(a)) == 2 * len(rows_of(a, a)), "a row seen twice is one row"
-    assert [r["row_id"] for r in rows] == [r["row_id"] for r in rows_of(b, a)]
-    header = expect(run(DUMP, "-F", "csv", a, b), 0).decode().splitlines()[0].split(",")
-    assert header[:10] == ["entity", "log_time", "row_id", "writer", "host", "pid", "tid", "thread", "row", "recording"]
-    assert "rec_b" in expect(run(DUMP, a, b), 0).decode()
-    for width in (0, 80, 200):
-        lines = [l for l in expect(run(DUMP, f"--width={width}", a, b), 0).decode().splitlines() if "/log " in l]
-        assert len({l.index("/log ") for l in lines}) == 1, (width, "recording ids are no column")
-
-
 def test_bad_inputs(a, rows):
     os.mkdir("directory")
     files = {"empty.rrd": b"", "text.rrd": b"this is no recording at all, only text\n" * 9, "short.rrd": b"RRF",
@@ -518,68 +343,6 @@ def test_standard_streams(a, rows):
     assert "RRF2" in pty_run(80, "/bin/sh", "-c", f"'{MERGE}' --force -o - '{a}' | cat -v; '{MERGE}' -q --force -o - '{a}' | head -c 4")[0]
 
 
-def test_merge(a, b, rows):
-    assert expect(run(MERGE, "-o", "ab.rrd", a, b), 0) == b""
-    expect(run(MERGE, "-o", "ba.rrd", b, a), 0)
-    ab = open("ab.rrd", "rb").read()
-    assert ab == open("ba.rrd", "rb").read(), "the order of the arguments matters"
-    assert ab == expect(run(MERGE, "-o", "-", a, b), 0), "standard output differs"
-    expect(run(MERGE, "-o", "one.rrd", a), 0)
-    expect(run(MERGE, "-o", "staged.rrd", "one.rrd", b), 0)
-    assert open("staged.rrd", "rb").read() == ab, "merging in stages differs"
-    expect(run(MERGE, "-o", "again.rrd", "ab.rrd", a, b), 0)
-    assert open("again.rrd", "rb").read() == ab, "merging again differs"
-    assert rows_of("one.rrd") == rows and rows_of("ab.rrd") == rows_of(a, b)
-    assert ab.endswith(b"RRF2FOOT\x01\0\0\0")
-
-    expect(run(MERGE, "--recording-id=both", "--application-id=app", "-o", "fused.rrd", a, b), 0)
-    info = json.loads(expect(run(DUMP, "-i", "--json", "fused.rrd"), 0))
-    assert [(r["application_id"], r["recording_id"]) for r in info["recordings"]] == [("app", "both")]
-    assert len(rows_of("fused.rrd")) == len(rows_of(a, b)) and list(rows_of("fused.rrd")[0])[-1] == "components"
-
-    expect(run(MERGE, "--compression=none", "--chunk-rows=7", "-o", "plain.rrd", a), 0)
-    info = json.loads(expect(run(DUMP, "-i", "--json", "plain.rrd"), 0))
-    assert info["compression"]["lz4_chunks"] == 0 and info["total"]["chunks"] >= len(rows) / 7
-    assert rows_of("plain.rrd") == rows
-    expect(run(MERGE, "-e", "/log", "-w", "thread:beta", "--since=+0s", "-o", "few.rrd", a), 0)
-    assert rows_of("few.rrd") == [r for r in rows if r["entity"] == "/log" and r["writer"]["thread"] == "beta"]
-
-
-def test_merge_output(a, rows):
-    before = open(a, "rb").read()
-    os.symlink(a, "link.rrd")
-    os.link(a, "hard.rrd")
-    for output in (a, "./" + a, "link.rrd", "hard.rrd"):
-        expect(run(MERGE, "-o", output, a), 1, r"rrd-merge: [^\n]+: is also the output\n")
-    os.remove("link.rrd")
-    os.remove("hard.rrd")
-    assert open(a, "rb").read() == before
-    expect(run(MERGE, "-o", "directory", a), 1, r"rrd-merge: directory: Is a directory\n")
-    expect(run(MERGE, "-o", "nowhere/x.rrd", a), 1, r"rrd-merge: nowhere/x\.rrd: No such file or directory\n")
-    expect(run(MERGE, "-o", "/dev/full", a), 1, r"rrd-merge: [^\n]*No space left on device[^\n]*\n")
-    expect(run(MERGE, "-o", "/dev/null", a), 0)
-
-    old_mask = os.umask(0o027)
-    expect(run(MERGE, "-o", "mode.rrd", a), 0)
-    os.umask(old_mask)
-    assert os.stat("mode.rrd").st_mode & 0o777 == 0o640
-    os.chmod("mode.rrd", 0o604)
-    os.symlink("mode.rrd", "to_mode.rrd")
-    expect(run(MERGE, "-o", "to_mode.rrd", "-e", "/log", a), 0)
-    assert os.path.islink("to_mode.rrd") and os.stat("mode.rrd").st_mode & 0o777 == 0o604
-    assert len(rows_of("mode.rrd")) == 2 * ROWS
-
-    limited = f"trap '' XFSZ; ulimit -f 1; '{MERGE}' -o mode.rrd '{a}' '{a}'"
-    result = subprocess.run(["/bin/bash", "-c", limited], capture_output=True, timeout=60)
-    assert result.returncode == 1 and b"File too large" in result.stderr, result
-    assert len(rows_of("mode.rrd")) == 2 * ROWS, "a failed merge has touched the old output"
-    assert not [name for name in os.listdir() if name.startswith(".")], os.listdir()
-
-    text = run(MERGE, "-v", "-o", "v.rrd", a).stderr.decode()
-    assert re.fullmatch(rf"1 input \([\d.]+ KiB\), {len(rows)} rows -> [\d.]+ KiB in [\d.]+ s[^\n]*\n", text), text
-    assert "rows" in pty_run(80, MERGE, "-o", "v.rrd", a)[0] and pty_run(80, MERGE, "-q", "-o", "v.rrd", a) == ("", 0)
-
-
 def main():
     with tempfile.TemporaryDirectory() as directory:
         os.chdir(directory)
@@ -597,17 +360,10 @@ def main():
         test_text_layout(a, rows)
         test_times(a, rows)
         test_full_text(a)
-        test_info(a, rows)
-        test_lanes(a, rows)
-        test_missing_chunks(a)
-        test_svg(a)
-        test_several_recordings(a, b)
         test_tail(a, b, rows)
         test_bad_inputs(a, rows)
         test_damage(a, rows)
         test_standard_streams(a, rows)
-        test_merge(a, b, rows)
-        test_merge_output(a, rows)
         os.chdir("/")
     print("rrd-dump and rrd-merge: all checks hold")
 

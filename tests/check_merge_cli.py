@@ -6,31 +6,11 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import tarfile
 import tempfile
 import time
 
-BIN = os.path.abspath(sys.argv[1])
-DUMP, MERGE, CHECK, LOG, SCALE = (os.path.join(BIN, name) for name in ("rrd-dump", "rrd-merge", "rrd-check", "log_cli", "log_scale"))
-
-
-def run(*command, stdin=subprocess.DEVNULL, **more):
-    if "input" in more:
-        stdin = None
-    return subprocess.run([str(c) for c in command], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=120, **more)
-
-
-def expect(result, code, error=None):
-    """Asserts the exit code and, as a regular expression, all of standard error."""
-    text = result.stderr.decode()
-    assert result.returncode == code, f"{result.args}: exit {result.returncode}, not {code}: {text}"
-    assert text == "" if error is None else re.fullmatch(error, text), f"{result.args}: {text!r} is not {error!r}"
-    return result.stdout
-
-
-def rows_of(*arguments, code=0, error=None, **more):
-    return [json.loads(line) for line in expect(run(DUMP, "-F", "ndjson", *arguments, **more), code, error).splitlines()]
+from cli_run import BIN, CHECK, DUMP, LOG, MERGE, SCALE, expect, rows_of, run
 
 
 def ids(rows):
