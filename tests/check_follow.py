@@ -16,6 +16,7 @@ import tempfile
 import termios
 import time
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts with & ignores it, and so would its children
 bin_dir = sys.argv[1]
 failures = []
 randomly = random.Random(4)

@@ -12,6 +12,8 @@ import time
 
 from cli_run import BIN, CHECK, DUMP, LOG, MERGE, SCALE, expect, rows_of, run
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts with & ignores it, and so would its children
+
 
 def ids(rows):
     return [r["row_id"] for r in rows]

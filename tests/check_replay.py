@@ -19,6 +19,7 @@ import urllib.request
 
 BIN = os.path.abspath(sys.argv[1])
 REPLAY, DUMP, LOG = (os.path.join(BIN, name) for name in ("rrd-replay", "rrd-dump", "log_cli"))
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts with & ignores it, and so would its children
 failures = []
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import rerun as rr
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts with & ignores it, and so would its children
 RERUN = Path(sys.executable).parent / "rerun"
 ENVIRONMENT = {**os.environ, "RERUN_ANALYTICS": "0", "RUST_LOG": "warn"}
 
