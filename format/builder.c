@@ -240,7 +240,7 @@ rk_status rk_builder_append_lists(rk_builder *builder, const void *values, size_
 {
   rk_builder *b = builder;
   const size_t each = rk_type_is_ranges(b->type) ? rk_field_packed_size(b->children->field) : 0;
-  if (each == 0 || !rk_builder_is_settled(b)) {
+  if (!rk_type_is_ranges(b->type) || (each == 0 && count > 0) || !rk_builder_is_settled(b)) {
     return RK_ERR_MISUSE;
   }
   const int64_t length = b->length, first = b->children->length;
@@ -250,8 +250,9 @@ rk_status rk_builder_append_lists(rk_builder *builder, const void *values, size_
     return RK_ERR_LIMIT;
   }
   uint8_t *room = NULL;
-  rk_status status =
-      rk_builder_add_valid(b, (int64_t)rows) ? extend_packed(b->children, total, &room) : RK_ERR_NO_MEMORY;
+  rk_status status = !rk_builder_add_valid(b, (int64_t)rows) ? RK_ERR_NO_MEMORY
+                     : total == 0                            ? RK_OK
+                                                             : extend_packed(b->children, total, &room);
   uint8_t *ends = status == RK_OK ? rk_buffer_extend(&b->values, rows * (b->wide ? 8 : 4)) : NULL;
   if (ends == NULL && rows > 0) {
     return rk_builder_settle(b, length, status == RK_OK ? RK_ERR_NO_MEMORY : status);

@@ -25,8 +25,8 @@ rk_status rk_builder_append_bytes(rk_builder *builder, const void *bytes, size_t
  * close. */
 rk_builder *rk_builder_child(rk_builder *builder, size_t index);
 rk_status rk_builder_close_list(rk_builder *builder);
-/* For lists of types with rk_field_packed_size > 0: `rows` elements of `count` packed values each, the first at
- * `values`, every other `stride` bytes behind the one before. */
+/* For lists of types with rk_field_packed_size > 0, and of any type if `count` is 0: `rows` elements of `count` packed
+ * values each, the first at `values`, every other `stride` bytes behind the one before. */
 rk_status rk_builder_append_lists(rk_builder *builder, const void *values, size_t stride, size_t count, size_t rows);
 /* For structs: children filled by equal counts, then one valid element each. */
 rk_status rk_builder_close_structs(rk_builder *builder, int64_t count);

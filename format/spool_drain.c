@@ -118,7 +118,7 @@ static rk_status add_cell(rk_drain *drain, column *at, const rk_spool_cell *cell
 {
   if (cell->form == RK_CELL_PACKED) {
     const size_t each = rk_field_packed_size(at->component.item);
-    if (each == 0 || (uint64_t)cell->count * each != cell->size) {
+    if ((each == 0 && cell->count > 0) || (uint64_t)cell->count * each != cell->size) {
       drain->damaged = true;
       return RK_OK;
     }
@@ -272,27 +272,15 @@ static rk_status transpose(rk_drain *drain, const rk_drain_names *names, const r
     }
     columns[i].lists = rk_builder_view(columns[i].builder);
   }
-  if (column_count > 1) {
-    qsort(columns, column_count, sizeof *columns, compare_columns);
-  }
   return RK_OK;
 }
 
-rk_status rk_drain_encode(rk_drain *drain, const rk_drain_names *names, const rk_row_source *source,
-                          const rk_drain_target *target, size_t index, uint32_t chunk_number, rk_buffer *out)
+/* Frames the chunk over the ids, times and columns in `drain`, and gives the builders back. `status`: of what came
+ * before. The seal's rows and times are told. */
+static rk_status encode(rk_drain *drain, const rk_drain_names *names, const rk_group *group,
+                        const rk_drain_target *target, uint32_t chunk_number, rk_status status, rk_seal *seal,
+                        rk_buffer *out)
 {
-  const rk_group *group = rk_drain_group(drain, index);
-  rk_seal seal = {.flags = group->is_static ? RK_SEAL_STATIC : 0,
-                  .writer = target->tag,
-                  .chunk_number = chunk_number,
-                  .row_count = group->count,
-                  .entity_hash = XXH3_64bits(group->entity, strlen(group->entity)),
-                  .recording_hash = target->recording_hash,
-                  .clock_monotonic = target->clock_monotonic,
-                  .clock_realtime = target->clock_realtime};
-  rk_buffer_reset(&drain->columns);
-  rk_arena_reset(&drain->arena);
-  rk_status status = transpose(drain, names, source, group, target->tag, &seal);
   column *columns = (column *)(void *)drain->columns.data;
   const size_t column_count = drain->columns.size / sizeof *columns;
   rk_chunk_timeline timelines[RK_SPOOL_TIMELINES_MAX + 1];
@@ -301,6 +289,9 @@ rk_status rk_drain_encode(rk_drain *drain, const rk_drain_names *names, const rk
     status = RK_ERR_NO_MEMORY;
   }
   if (status == RK_OK) {
+    if (column_count > 1) {
+      qsort(columns, column_count, sizeof *columns, compare_columns);
+    }
     for (size_t i = 0; i < column_count; i++) {
       components[i] = (rk_chunk_component){.name = columns[i].component.name,
                                            .archetype = columns[i].component.archetype,
@@ -317,12 +308,89 @@ rk_status rk_drain_encode(rk_drain *drain, const rk_drain_names *names, const rk
                             .component_count = column_count,
                             .components = components,
                             .heads = &drain->heads};
-    status = rk_chunk_frame_encode(out, &drain->ipc, &target->store, target->compression, &chunk, &seal);
+    seal->flags = group->is_static ? RK_SEAL_STATIC : 0;
+    seal->writer = target->tag;
+    seal->chunk_number = chunk_number;
+    seal->row_count = group->count;
+    seal->entity_hash = XXH3_64bits(group->entity, strlen(group->entity));
+    seal->recording_hash = target->recording_hash;
+    seal->clock_monotonic = target->clock_monotonic;
+    seal->clock_realtime = target->clock_realtime;
+    status = rk_chunk_frame_encode(out, &drain->ipc, &target->store, target->compression, &chunk, seal);
   }
   for (size_t i = 0; i < column_count; i++) {
     builder_give(drain, columns[i].component.list, columns[i].builder);
   }
   return status;
+}
+
+rk_status rk_drain_encode(rk_drain *drain, const rk_drain_names *names, const rk_row_source *source,
+                          const rk_drain_target *target, size_t index, uint32_t chunk_number, rk_buffer *out)
+{
+  const rk_group *group = rk_drain_group(drain, index);
+  rk_seal seal = {0};
+  rk_buffer_reset(&drain->columns);
+  rk_arena_reset(&drain->arena);
+  const rk_status status = transpose(drain, names, source, group, target->tag, &seal);
+  return encode(drain, names, group, target, chunk_number, status, &seal, out);
+}
+
+/* A column of one row, all of whose items these are. NULL: memory is short. */
+static const struct ArrowArray *list_of(rk_arena *arena, const struct ArrowArray *items)
+{
+  typedef struct list {
+    struct ArrowArray array;
+    struct ArrowArray *children[1];
+    const void *buffers[2];
+    int32_t offsets[2];
+  } list;
+  list *l = rk_arena_alloc(arena, sizeof *l);
+  if (l != NULL) {
+    l->offsets[1] = (int32_t)items->length;
+    l->buffers[1] = l->offsets;
+    l->children[0] = (struct ArrowArray *)(uintptr_t)items;
+    l->array = (struct ArrowArray){
+        .length = 1, .n_buffers = 2, .n_children = 1, .buffers = l->buffers, .children = l->children};
+  }
+  return l == NULL ? NULL : &l->array;
+}
+
+rk_status rk_drain_encode_row(rk_drain *drain, const rk_drain_names *names, const rk_spool_row *row,
+                              const rk_drain_cell *cells, size_t count, const rk_drain_target *target,
+                              uint32_t chunk_number, rk_buffer *out)
+{
+  const rk_group group = {.entity = names->entity(names->context, row->entity),
+                          .set_id = row->timeline_set,
+                          .timeline_count = row->timeline_count,
+                          .is_static = row->is_static,
+                          .count = 1};
+  if (group.entity == NULL || names->timelines(names->context, row->timeline_set, NULL) != row->timeline_count) {
+    return RK_ERR_MISUSE;
+  }
+  const rk_tuid id = {.time_ns = (uint64_t)row->stamp_ns, .inc = rk_row_inc(target->tag, row->row_number)};
+  rk_seal seal = {.first_row = row->row_number, .min_log_time = row->stamp_ns, .max_log_time = row->stamp_ns};
+  rk_buffer_reset(&drain->row_ids);
+  rk_buffer_reset(&drain->times);
+  rk_buffer_reset(&drain->columns);
+  rk_arena_reset(&drain->arena);
+  uint8_t *row_id = rk_buffer_extend(&drain->row_ids, RK_TUID_SIZE);
+  rk_buffer_append(&drain->times, &row->stamp_ns, sizeof row->stamp_ns);
+  rk_buffer_append(&drain->times, row->times, (size_t)8 * row->timeline_count);
+  column *columns = rk_buffer_extend(&drain->columns, count * sizeof *columns);
+  if (row_id == NULL || drain->times.failed || columns == NULL) {
+    return RK_ERR_NO_MEMORY;
+  }
+  rk_tuid_store(row_id, id);
+  rk_status status = RK_OK;
+  for (size_t i = 0; i < count; i++) {
+    columns[i] = (column){.id = cells[i].component};
+    if (!names->component(names->context, cells[i].component, &columns[i].component)) {
+      status = RK_ERR_MISUSE;
+    } else if (status == RK_OK && (columns[i].lists = list_of(&drain->arena, cells[i].items)) == NULL) {
+      status = RK_ERR_NO_MEMORY;
+    }
+  }
+  return encode(drain, names, &group, target, chunk_number, status, &seal, out);
 }
 
 void rk_writer_frame_encode(rk_buffer *out, const rk_store_id *store, uint64_t recording_hash,

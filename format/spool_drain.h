@@ -132,6 +132,19 @@ typedef struct rk_drain_target {
 rk_status rk_drain_encode(rk_drain *drain, const rk_drain_names *names, const rk_row_source *source,
                           const rk_drain_target *target, size_t index, uint32_t chunk_number, rk_buffer *out);
 
+/* Values of one component in a row: an array of instances, lent. */
+typedef struct rk_drain_cell {
+  uint32_t component;
+  const struct ArrowArray *items;
+} rk_drain_cell;
+
+/* The same for a single row that was not spooled: its head, and `count` cells of different components in place of those
+ * behind it. The values are copied once, into the frame. Gathered groups stay as they are. RK_ERR_MISUSE: ids that
+ * stand for nothing, or arrays not of their components' types. */
+rk_status rk_drain_encode_row(rk_drain *drain, const rk_drain_names *names, const rk_spool_row *row,
+                              const rk_drain_cell *cells, size_t count, const rk_drain_target *target,
+                              uint32_t chunk_number, rk_buffer *out);
+
 /* Appends the SetStoreInfo frame with which a writer presents itself. */
 void rk_writer_frame_encode(rk_buffer *out, const rk_store_id *store, uint64_t recording_hash,
                             const rk_writer_record *record);

@@ -175,6 +175,25 @@ static void put_writer_record(const rk_recording *recording, const rk_ring *ring
   rk_writer_frame_encode(out, &store, recording->hash, &record);
 }
 
+static rk_drain_target target_of(const rk_recording *recording, const rk_ring *ring)
+{
+  return (rk_drain_target){.store = rk_recording_store(recording),
+                           .recording_hash = recording->hash,
+                           .compression = recording->compression,
+                           .tag = ring->tag};
+}
+
+/* Empties `out` and, if there is news of the writer, puts its record there. Returns the drops known to be told then. */
+static uint64_t begin_record(const rk_recording *recording, const rk_ring *ring, rk_buffer *out)
+{
+  rk_buffer_reset(out);
+  const uint64_t drops = dropped_rows(ring);
+  if (!ring->announced || drops != ring->recorded_drops) {
+    put_writer_record(recording, ring, drops, out);
+  }
+  return drops;
+}
+
 /* Writes the first `size` bytes of what is encoded and moves what follows to the front. */
 static rk_status flush_record(rk_recording *recording, rk_ring *ring, rk_scratch *scratch, size_t size, rk_error *error)
 {
@@ -199,15 +218,8 @@ static rk_status append_groups(rk_recording *recording, rk_ring *ring, const rk_
   rk_drain *drain = &scratch->drain;
   rk_buffer *out = &scratch->out;
   const rk_drain_names names = names_of(recording);
-  rk_drain_target target = {.store = rk_recording_store(recording),
-                            .recording_hash = recording->hash,
-                            .compression = recording->compression,
-                            .tag = ring->tag};
-  rk_buffer_reset(out);
-  const uint64_t drops = dropped_rows(ring);
-  if (!ring->announced || drops != ring->recorded_drops) {
-    put_writer_record(recording, ring, drops, out);
-  }
+  rk_drain_target target = target_of(recording, ring);
+  const uint64_t drops = begin_record(recording, ring, out);
   bool failed = false;
   uint32_t encoded = *done;
   for (; encoded < drain->group_count; encoded++) {
@@ -329,22 +341,28 @@ rk_status rk_ring_drain(rk_recording *recording, rk_ring *ring, rk_error *error)
   return status;
 }
 
-rk_status rk_ring_append_row(rk_recording *recording, rk_ring *ring, const uint8_t *row, size_t size, rk_error *error)
+rk_status rk_ring_append_row(rk_recording *recording, rk_ring *ring, const rk_spool_row *row,
+                             const rk_drain_cell *cells, size_t cell_count, rk_error *error)
 {
   rk_scratch *scratch = scratch_take(recording);
   if (scratch == NULL) {
     return rk_fail(error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory to append a row");
   }
-  const rk_row_source source = rk_row_source_memory(row, size, 0, 0);
   const rk_drain_names names = names_of(recording);
-  rk_status status = rk_drain_gather(&scratch->drain, &names, &source);
-  uint32_t done = 0;
+  rk_drain_target target = target_of(recording, ring);
+  const uint64_t drops = begin_record(recording, ring, &scratch->out);
+  rk_clock_pair(&target.clock_monotonic, &target.clock_realtime);
+  rk_status status =
+      rk_drain_encode_row(&scratch->drain, &names, row, cells, cell_count, &target, ring->chunk_number, &scratch->out);
   if (status == RK_OK) {
-    status = append_groups(recording, ring, &source, scratch, &done, error);
+    status = flush_record(recording, ring, scratch, scratch->out.size, error);
   } else {
-    rk_fail(error, status, RK_NO_OFFSET, "no memory to append a row");
+    rk_fail(error, status, RK_NO_OFFSET,
+            status == RK_ERR_NO_MEMORY ? "no memory to append a row" : "an array is not of its component's type");
   }
   if (status == RK_OK) {
+    ring->recorded_drops = drops;
+    __atomic_add_fetch(&recording->counts.rows_appended, 1, __ATOMIC_RELAXED);
     ring->chunk_number++;
     ring->header->chunk_number = ring->chunk_number;
   }

@@ -28,9 +28,7 @@ static rk_status drop(rk_thread *thread)
   return error->status = RK_ERR_FULL;
 }
 
-/* The append was refused with the thread's error: waits or gives up as the recording's policy says. RK_OK: try again.
- * Otherwise the row is dropped and counted. `*since`: 0 at first. */
-static rk_status wait_or_drop(rk_thread *thread, int64_t *since)
+rk_status rk_wait_or_drop(rk_thread *thread, int64_t *since)
 {
   rk_recording *recording = thread->recording;
   const int64_t now = rk_clock(CLOCK_MONOTONIC);
@@ -95,39 +93,16 @@ rk_status rk_make_room(rk_thread *thread, size_t size)
       return RK_OK;
     }
     if (thread->full_until_ns != 0 && rk_clock(CLOCK_MONOTONIC) < thread->full_until_ns) {
-      return wait_or_drop(thread, &since);
+      return rk_wait_or_drop(thread, &since);
     }
     rk_status status = drain_own(thread, true);
     if (status == RK_OK) {
       attempt++;
-    } else if (status != RK_ERR_IO || (status = wait_or_drop(thread, &since)) != RK_OK) {
+    } else if (status != RK_ERR_IO || (status = rk_wait_or_drop(thread, &since)) != RK_OK) {
       return status;
     }
   }
   return rk_fail(&thread->error, RK_ERR_IO, RK_NO_OFFSET, "the ring stays full");
-}
-
-rk_status rk_log_large(rk_thread *thread, uint8_t *row, size_t size)
-{
-  rk_ring *ring = thread->ring;
-  rk_status status;
-  int64_t since = 0;
-  do {
-    pthread_mutex_lock(&ring->mutex);
-    status = rk_ring_drain_locked(thread->recording, ring, &thread->error);
-    if (status == RK_OK) {
-      status = rk_ring_append_row(thread->recording, ring, row, size, &thread->error);
-    }
-    pthread_mutex_unlock(&ring->mutex);
-    if (status == RK_OK) {
-      __atomic_store_n(&thread->row, thread->row + 1, __ATOMIC_RELAXED);
-      break;
-    }
-    rk_background_note(thread->recording, &thread->error);
-  } while (status == RK_ERR_IO && (status = wait_or_drop(thread, &since)) == RK_OK);
-  __atomic_store_n(&thread->header->logging, 0, __ATOMIC_RELEASE); /* head has not moved */
-  free(row);
-  return status;
 }
 
 void rk_drain_early(rk_thread *thread)

@@ -174,26 +174,19 @@ log_entered(rk_thread *thread, const rk_entity *entity, const rk_cell *cells, si
       return rk_fail(&thread->error, RK_ERR_MISUSE, RK_NO_OFFSET, "a row is larger than %zu bytes", RK_SPOOL_ROW_MAX);
     }
   }
-  const bool is_large = size > thread->size / 2;
   if (unlikely(size > room)) {
-    if (is_large) {
-      row = malloc(size);
-      if (row == NULL) {
-        return rk_fail(&thread->error, RK_ERR_NO_MEMORY, RK_NO_OFFSET, "no memory for a row of %zu bytes", size);
-      }
-    } else {
-      const rk_status status = rk_make_room(thread, size);
-      if (status != RK_OK) {
-        return status;
-      }
-      row = row_at_head(thread);
+    if (size > thread->size / 2) {
+      begin_row(thread);
+      return rk_log_large(thread, entity, cells, cell_count, is_static, take_stamp(thread));
     }
+    const rk_status status = rk_make_room(thread, size);
+    if (status != RK_OK) {
+      return status;
+    }
+    row = row_at_head(thread);
     write_cells(cells, cell_count, row + cells_offset(thread, is_static));
   }
   write_head(thread, entity, cell_count, is_static, size, row);
-  if (unlikely(is_large)) {
-    return rk_log_large(thread, row, size);
-  }
   __atomic_store_n(&thread->row, thread->row + 1, __ATOMIC_RELAXED);
   thread->head += size;
   __atomic_store_n(&thread->header->head, thread->head, __ATOMIC_RELEASE);

@@ -16,6 +16,7 @@
 #include "format/buffer.h"
 #include "format/messages.h"
 #include "format/spool.h"
+#include "format/spool_drain.h"
 #include "rrdkit/recording.h"
 #include "writer/clock.h"
 #include "writer/component.h"
@@ -309,8 +310,9 @@ extern _Thread_local rk_thread *rk_thread_current __attribute__((tls_model("init
 /* Appends all rows of the ring as they are now. RK_OK, or why some stay. Takes the ring's mutex. */
 rk_status rk_ring_drain(rk_recording *recording, rk_ring *ring, rk_error *error);
 rk_status rk_ring_drain_locked(rk_recording *recording, rk_ring *ring, rk_error *error);
-/* Appends one row that lies in memory, after the ring's own. The ring's mutex is held and the ring is empty. */
-rk_status rk_ring_append_row(rk_recording *recording, rk_ring *ring, const uint8_t *row, size_t size, rk_error *error);
+/* Appends one row that is not in the ring, after the ring's own. The ring's mutex is held and the ring is empty. */
+rk_status rk_ring_append_row(rk_recording *recording, rk_ring *ring, const rk_spool_row *row,
+                             const rk_drain_cell *cells, size_t cell_count, rk_error *error);
 void rk_scratches_free(rk_recording *recording);
 void rk_scratches_forget_after_fork(rk_recording *recording);
 rk_store_id rk_recording_store(const rk_recording *recording);
@@ -340,14 +342,20 @@ int rk_reserve(rk_recording *recording, size_t size);
 /* Makes room for `size` bytes in a row at the head; a skip to the ring's end may be needed first. RK_ERR_FULL: the row
  * is dropped and counted. */
 rk_status rk_make_room(rk_thread *thread, size_t size);
-/* A row too large for the ring, stamped, goes straight to the file, after the ring's rows. Frees it. */
-rk_status rk_log_large(rk_thread *thread, uint8_t *row, size_t size);
+/* An append was refused with the thread's error: waits or gives up as the recording's policy says. RK_OK: try again.
+ * Otherwise the row is dropped and counted. `*since`: 0 at first. */
+rk_status rk_wait_or_drop(rk_thread *thread, int64_t *since);
 /* The ring is three quarters full: drains it, unless the background thread is at it. */
 void rk_drain_early(rk_thread *thread);
 /* All row numbers are used: the thread goes on as a new writer. */
 rk_status rk_thread_wrap(rk_thread *thread);
 /* The built-in component's definition goes to the spool, before its first row. */
 rk_status rk_define_builtin(rk_thread *thread, const rk_component *component);
+
+/* ---- large.c ---- */
+/* A row too large for the ring, checked and stamped, goes straight to the file, after the ring's rows. */
+rk_status rk_log_large(rk_thread *thread, const rk_entity *entity, const rk_cell *cells, size_t cell_count,
+                       bool is_static, int64_t stamp);
 
 /* ---- watch.c ---- */
 /* What the background thread does about once a second besides draining: the walk, the path's file, fdatasync. */
