@@ -326,25 +326,6 @@ rk_status rk_builder_close_list(rk_builder *builder)
   return RK_OK;
 }
 
-rk_status rk_builder_close_structs(rk_builder *builder, int64_t count)
-{
-  rk_builder *b = builder;
-  if (b->type != RK_TYPE_STRUCT || count < 0) {
-    return RK_ERR_MISUSE;
-  }
-  for (size_t c = 0; c < b->child_count; c++) {
-    if (b->children[c].length != b->length + count) {
-      return RK_ERR_MISUSE;
-    }
-  }
-  if (!rk_builder_add_valid(b, count)) {
-    b->validity.failed = false;
-    return RK_ERR_NO_MEMORY;
-  }
-  b->length += count;
-  return RK_OK;
-}
-
 int64_t rk_builder_length(const rk_builder *builder)
 {
   return builder->length;

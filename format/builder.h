@@ -28,8 +28,6 @@ rk_status rk_builder_close_list(rk_builder *builder);
 /* For lists of types with rk_field_packed_size > 0, and of any type if `count` is 0: `rows` elements of `count` packed
  * values each, the first at `values`, every other `stride` bytes behind the one before. */
 rk_status rk_builder_append_lists(rk_builder *builder, const void *values, size_t stride, size_t count, size_t rows);
-/* For structs: children filled by equal counts, then one valid element each. */
-rk_status rk_builder_close_structs(rk_builder *builder, int64_t count);
 
 int64_t rk_builder_length(const rk_builder *builder);
 size_t rk_builder_size(const rk_builder *builder); /* bytes of all buffers so far */

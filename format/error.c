@@ -1,4 +1,5 @@
-/* Filling a caller's nullable rk_error. */
+/* What status.h declares: filling a caller's nullable rk_error, and the version, which the build system tells (its one
+ * place is project() in CMakeLists.txt). */
 #include "format/error.h"
 
 #include <stdarg.h>
@@ -70,4 +71,9 @@ const char *rk_status_text(rk_status status)
     return "nothing more for now";
   }
   return "unknown status";
+}
+
+const char *rk_version(void)
+{
+  return RRDKIT_VERSION;
 }

@@ -94,8 +94,7 @@ rk_status rk_field_parse(rk_arena *arena, const char *text, rk_field **field, rk
  * text of its values' type, and keys_sorted is not expressed. In names and time zones a backslash stands before each of
  * \ ! : , ( ) and "\e" is an empty name where a missing one would mean "item" or "entries". */
 void rk_field_text(const rk_field *field, rk_buffer *out);
-/* From and to the C data interface; exported schemas live in the arena and their release does nothing but mark. */
-rk_status rk_field_import(rk_arena *arena, const struct ArrowSchema *schema, rk_field **field, rk_error *error);
+/* To the C data interface: the schema lives in the arena and its release does nothing but mark. */
 rk_status rk_field_export(rk_arena *arena, const rk_field *field, struct ArrowSchema **schema);
 /* Deep copy into another arena. */
 rk_field *rk_field_copy(rk_arena *arena, const rk_field *field);

@@ -69,16 +69,6 @@ int rk_pb_next(rk_pb_cursor *cursor, rk_pb_field *field)
   }
 }
 
-size_t rk_pb_varint_size(uint64_t value)
-{
-  size_t size = 1;
-  while (value >= 0x80) {
-    value >>= 7;
-    size++;
-  }
-  return size;
-}
-
 size_t rk_pb_put_varint(uint8_t *out, uint64_t value)
 {
   size_t size = 0;

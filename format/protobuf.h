@@ -33,7 +33,6 @@ static inline rk_pb_cursor rk_pb_open(const void *data, size_t size)
 /* 1: *field is the next one; 0: end; -1: malformed (groups, field number 0, overlong varints, lengths past the end). */
 int rk_pb_next(rk_pb_cursor *cursor, rk_pb_field *field);
 
-size_t rk_pb_varint_size(uint64_t value);
 size_t rk_pb_put_varint(uint8_t *out, uint64_t value); /* at most 10 bytes; returns how many */
 void rk_pb_put_padded(uint8_t out[RK_PB_PADDED_SIZE],
                       uint64_t value); /* a varint of a fixed size, to be put in later */

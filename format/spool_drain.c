@@ -336,7 +336,7 @@ rk_status rk_drain_encode(rk_drain *drain, const rk_drain_names *names, const rk
 }
 
 /* A column of one row, all of whose items these are. NULL: memory is short. */
-static const struct ArrowArray *list_of(rk_arena *arena, const struct ArrowArray *items)
+static RK_FAR const struct ArrowArray *list_of(rk_arena *arena, const struct ArrowArray *items)
 {
   typedef struct list {
     struct ArrowArray array;
@@ -355,9 +355,9 @@ static const struct ArrowArray *list_of(rk_arena *arena, const struct ArrowArray
   return l == NULL ? NULL : &l->array;
 }
 
-rk_status rk_drain_encode_row(rk_drain *drain, const rk_drain_names *names, const rk_spool_row *row,
-                              const rk_drain_cell *cells, size_t count, const rk_drain_target *target,
-                              uint32_t chunk_number, rk_buffer *out)
+RK_FAR rk_status rk_drain_encode_row(rk_drain *drain, const rk_drain_names *names, const rk_spool_row *row,
+                                     const rk_drain_cell *cells, size_t count, const rk_drain_target *target,
+                                     uint32_t chunk_number, rk_buffer *out)
 {
   const rk_group group = {.entity = names->entity(names->context, row->entity),
                           .set_id = row->timeline_set,

@@ -138,9 +138,9 @@ typedef struct rk_drain_cell {
   const struct ArrowArray *items;
 } rk_drain_cell;
 
-/* The same for a single row that was not spooled: its head, and `count` cells of different components in place of those
- * behind it. The values are copied once, into the frame. Gathered groups stay as they are. RK_ERR_MISUSE: ids that
- * stand for nothing, or arrays not of their components' types. */
+/* The same for a single row that was not spooled: its head, whose size counts the values, and `count` cells of
+ * different components in place of those behind it. The values are copied once, into the frame. Gathered groups stay as
+ * they are. RK_ERR_MISUSE: ids that stand for nothing, or arrays not of their components' types. */
 rk_status rk_drain_encode_row(rk_drain *drain, const rk_drain_names *names, const rk_spool_row *row,
                               const rk_drain_cell *cells, size_t count, const rk_drain_target *target,
                               uint32_t chunk_number, rk_buffer *out);

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "appended.h"
+#include "arrow_import.h"
 #include "arrow_values.h"
 #include "format/flat.h"
 #include "rrdkit/reader.h"
@@ -157,9 +158,7 @@ static void visit_values(void *context, unsigned index, const rk_component_cell 
 {
   seen *of = context;
   rk_arena arena = {0};
-  rk_error error = {0};
-  rk_field *field;
-  assert_int_equal(rk_field_import(&arena, cell->schema, &field, &error), RK_OK);
+  const rk_field *field = arrow_import(&arena, cell->schema);
   const size_t size = rk_flat_size(field, cell->values, cell->start, cell->count, 1 << 20);
   assert_int_not_equal(size, SIZE_MAX);
   uint8_t *flat = calloc(1, size);
@@ -261,7 +260,6 @@ static void test_refused(void **state)
 
 int main(void)
 {
-#define IN_SCENE(test) cmocka_unit_test_setup_teardown(test, scene_begin, scene_end)
   const struct CMUnitTest tests[] = {
       IN_SCENE(test_arrays),
       IN_SCENE(test_empty),

@@ -3,8 +3,10 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "format/bytes.h"
 #include "format/error.h"
 #include "format/spool_drain.h"
 #include "writer/writer_internal.h"
@@ -12,6 +14,7 @@
 /* Chunks with fewer rows and bytes, on average, are worth a larger ring. */
 #define CHUNK_ROWS_MIN 256
 #define CHUNK_SIZE_MIN ((size_t)64 << 10)
+#define HUGE_PAGE      ((uintptr_t)2 << 20)
 
 struct rk_scratch {
   rk_scratch *next;
@@ -341,6 +344,19 @@ rk_status rk_ring_drain(rk_recording *recording, rk_ring *ring, rk_error *error)
   return status;
 }
 
+/* For what a large row becomes: at once, as growing copies, and in huge pages, as faults for small ones take longer
+ * than to fill them. */
+static void make_room(rk_buffer *buffer, size_t size)
+{
+  if (rk_buffer_reserve(buffer, size + size / 128 + 4096)) { /* metadata and LZ4's margin included */
+    const uintptr_t begin = rk_align_up((uintptr_t)buffer->data, HUGE_PAGE);
+    const uintptr_t end = ((uintptr_t)buffer->data + buffer->capacity) & ~(HUGE_PAGE - 1);
+    if (begin < end) {
+      madvise((void *)begin, end - begin, MADV_HUGEPAGE); /* only advice */
+    }
+  }
+}
+
 rk_status rk_ring_append_row(rk_recording *recording, rk_ring *ring, const rk_spool_row *row,
                              const rk_drain_cell *cells, size_t cell_count, rk_error *error)
 {
@@ -351,6 +367,10 @@ rk_status rk_ring_append_row(rk_recording *recording, rk_ring *ring, const rk_sp
   const rk_drain_names names = names_of(recording);
   rk_drain_target target = target_of(recording, ring);
   const uint64_t drops = begin_record(recording, ring, &scratch->out);
+  make_room(&scratch->out, row->size);
+  if (recording->compression != RK_COMPRESSION_NONE) {
+    make_room(&scratch->drain.ipc, row->size);
+  }
   rk_clock_pair(&target.clock_monotonic, &target.clock_realtime);
   rk_status status =
       rk_drain_encode_row(&scratch->drain, &names, row, cells, cell_count, &target, ring->chunk_number, &scratch->out);

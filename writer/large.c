@@ -160,11 +160,12 @@ static rk_status append(rk_thread *thread, const rk_spool_row *row, const rk_dra
 }
 
 rk_status rk_log_large(rk_thread *thread, const rk_entity *entity, const rk_cell *cells, size_t cell_count,
-                       bool is_static, int64_t stamp)
+                       bool is_static, size_t size, int64_t stamp)
 {
   rk_arena arena = {0};
   rk_drain_cell *lent;
-  rk_spool_row row = {.row_number = thread->row,
+  rk_spool_row row = {.size = (uint32_t)size,
+                      .row_number = thread->row,
                       .stamp_ns = stamp,
                       .entity = entity->id,
                       .timeline_set = is_static ? 0 : thread->time_set,

@@ -177,7 +177,7 @@ log_entered(rk_thread *thread, const rk_entity *entity, const rk_cell *cells, si
   if (unlikely(size > room)) {
     if (size > thread->size / 2) {
       begin_row(thread);
-      return rk_log_large(thread, entity, cells, cell_count, is_static, take_stamp(thread));
+      return rk_log_large(thread, entity, cells, cell_count, is_static, size, take_stamp(thread));
     }
     const rk_status status = rk_make_room(thread, size);
     if (status != RK_OK) {

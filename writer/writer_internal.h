@@ -355,7 +355,7 @@ rk_status rk_define_builtin(rk_thread *thread, const rk_component *component);
 /* ---- large.c ---- */
 /* A row too large for the ring, checked and stamped, goes straight to the file, after the ring's rows. */
 rk_status rk_log_large(rk_thread *thread, const rk_entity *entity, const rk_cell *cells, size_t cell_count,
-                       bool is_static, int64_t stamp);
+                       bool is_static, size_t size, int64_t stamp);
 
 /* ---- watch.c ---- */
 /* What the background thread does about once a second besides draining: the walk, the path's file, fdatasync. */
