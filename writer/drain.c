@@ -24,8 +24,9 @@ struct rk_scratch {
   rk_packer packer;
 };
 
-/* A free one, if possible of those that were last used on this processor: its caches hold them. There are not many
- * more than processors: who finds none waits, as more drains at once would only cost memory and caches. */
+/* A free one, if possible of those that were last used on this processor: its caches hold them. Who finds none waits,
+ * as any number of drains at once would cost memory; but with no more of them than processors a few threads would
+ * change places at every drain, and then each finds its ring in another's cache. */
 static rk_scratch *scratch_take(rk_recording *recording)
 {
   const int cpu = sched_getcpu();

@@ -12,6 +12,8 @@
 #include "writer/heal.h"
 #include "writer/writer_internal.h"
 
+#define SCRATCHES_MIN 16 /* drains at once, where there are fewer processors */
+
 /* Application ids are names that Rerun's own catalog takes; recording ids are any printable text. */
 static rk_status check_id(const char *what, const char *id, bool any_text, rk_error *error)
 {
@@ -168,7 +170,8 @@ static rk_status open_recording(const char *path, const rk_recording_options *op
   pthread_mutex_init(&recording->background_mutex, NULL);
   pthread_cond_init(&recording->background_wake, NULL);
   pthread_cond_init(&recording->scratch_wake, NULL);
-  recording->scratch_limit = (unsigned)get_nprocs() + 1;
+  const unsigned processors = (unsigned)get_nprocs();
+  recording->scratch_limit = processors < SCRATCHES_MIN ? SCRATCHES_MIN : processors;
   bool created = false;
   rk_status status = take_options(recording, options, error);
   status = status != RK_OK ? status : rk_place_choose(recording, path, options, error);
