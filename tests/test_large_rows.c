@@ -229,7 +229,7 @@ static void test_values(void **state)
 
 /* ---- Refusals ---- */
 
-/* Offsets that fall are not taken by way of the ring either; the row number is not used. */
+/* Offsets that fall and ids of no child, which are not taken by way of the ring either; the row number is not used. */
 static void test_refused(void **state)
 {
   const scene *s = *state;
@@ -249,6 +249,17 @@ static void test_refused(void **state)
   rk_error error;
   rk_recording_error(r, &error);
   assert_non_null(strstr(error.message, "array"));
+  static const int8_t ids[] = {0, 9, 0};
+  static const int32_t at[] = {0, 1, 2};
+  const struct ArrowArray parts = {.length = 3,
+                                   .n_buffers = 2,
+                                   .n_children = 1,
+                                   .buffers = (const void *[]){ids, at},
+                                   .children = (struct ArrowArray **)(uintptr_t)children};
+  const rk_cell unknown = {.component = rk_component_at(r, "parts", "+ud:0(a!:C)", NULL, NULL), .array = &parts};
+  const rk_cell both[] = {unknown,
+                          {.component = rk_component_at(r, "bytes", "C", NULL, NULL), .count = LARGE, .values = bytes}};
+  assert_int_equal(rk_log(r, entity, both, 2), RK_ERR_MISUSE);
   const rk_cell good = {.component = rk_component_at(r, "bytes", "C", NULL, NULL), .count = LARGE, .values = bytes};
   assert_int_equal(rk_log_static(r, entity, &good, 1), RK_OK);
   assert_int_equal(rk_log(r, entity, &good, 1), RK_OK);

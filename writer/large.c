@@ -4,6 +4,7 @@
 #include "format/error.h"
 #include "format/flat.h"
 #include "format/layout.h"
+#include "format/utf8.h"
 #include "writer/cell.h"
 #include "writer/writer_internal.h"
 
@@ -65,17 +66,18 @@ static struct ArrowArray *lend_span(rk_arena *arena, const rk_field *field, cons
   return lent->array.children[0] == NULL ? NULL : &lent->array;
 }
 
-/* Whether the caller's array, whose shape is right, can be encoded as it is: no text, which would have to be valid, no
- * unions, and offsets that grow. */
+/* Whether the caller's array, whose shape is right, can be encoded as it is: its offsets grow and its text is valid. Of
+ * sparse unions nobody looks at the ids, as the encoder does at dense ones'. */
 static bool is_lendable(const rk_field *field, const struct ArrowArray *array)
 {
   const bool wide = rk_type_is_wide(field->type);
-  if (field->type == RK_TYPE_UTF8 || field->type == RK_TYPE_LARGE_UTF8 || rk_type_is_union(field->type)) {
-    return false;
-  }
+  const bool is_text = field->type == RK_TYPE_UTF8 || field->type == RK_TYPE_LARGE_UTF8;
   if (rk_type_is_bytes(field->type) || rk_type_is_ranges(field->type)) {
     for (int64_t i = array->offset; i < array->offset + array->length; i++) {
-      if (rk_offset_at(array->buffers[1], i, wide) > rk_offset_at(array->buffers[1], i + 1, wide)) {
+      const int64_t begin = rk_offset_at(array->buffers[1], i, wide),
+                    end = rk_offset_at(array->buffers[1], i + 1, wide);
+      if (begin > end ||
+          (is_text && begin < end && !rk_utf8_valid((const char *)array->buffers[2] + begin, (size_t)(end - begin)))) {
         return false;
       }
     }
@@ -85,7 +87,7 @@ static bool is_lendable(const rk_field *field, const struct ArrowArray *array)
       return false;
     }
   }
-  return true;
+  return field->type != RK_TYPE_SPARSE_UNION;
 }
 
 /* What cannot be lent, by way of the form that it has in rings. */
