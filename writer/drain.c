@@ -3,10 +3,8 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "format/bytes.h"
 #include "format/error.h"
 #include "format/spool_drain.h"
 #include "writer/writer_internal.h"
@@ -14,11 +12,12 @@
 /* Chunks with fewer rows and bytes, on average, are worth a larger ring. */
 #define CHUNK_ROWS_MIN 256
 #define CHUNK_SIZE_MIN ((size_t)64 << 10)
-#define HUGE_PAGE      ((uintptr_t)2 << 20)
+#define KEEP_NS        1000000000 /* memory of large rows, for the next one */
 
 struct rk_scratch {
   rk_scratch *next;
-  int cpu; /* where it was last used */
+  int cpu;          /* where it was last used */
+  int64_t large_ns; /* when a large row last went through it, whose memory it has kept; 0: none */
   rk_drain drain;
   rk_buffer out;
   rk_packer packer;
@@ -53,10 +52,13 @@ static rk_scratch *scratch_take(rk_recording *recording)
 
 static void scratch_give(rk_recording *recording, rk_scratch *scratch)
 {
-  rk_drain_trim(&scratch->drain);
-  rk_packer_trim(&scratch->packer);
-  if (scratch->out.capacity > 2 * RK_RECORD_SIZE) {
-    rk_buffer_free(&scratch->out);
+  if (scratch->large_ns == 0 || rk_clock(CLOCK_MONOTONIC) - scratch->large_ns > KEEP_NS) {
+    scratch->large_ns = 0;
+    rk_drain_trim(&scratch->drain);
+    rk_packer_trim(&scratch->packer);
+    if (scratch->out.capacity > 2 * RK_RECORD_SIZE) {
+      rk_buffer_free(&scratch->out);
+    }
   }
   scratch->cpu = sched_getcpu();
   pthread_mutex_lock(&recording->mutex);
@@ -64,6 +66,27 @@ static void scratch_give(rk_recording *recording, rk_scratch *scratch)
   recording->scratches = scratch;
   pthread_cond_signal(&recording->scratch_wake);
   pthread_mutex_unlock(&recording->mutex);
+}
+
+void rk_scratches_trim(rk_recording *recording)
+{
+  const int64_t now = rk_clock(CLOCK_MONOTONIC);
+  rk_scratch *old = NULL;
+  pthread_mutex_lock(&recording->mutex);
+  for (rk_scratch **at = &recording->scratches, *scratch; (scratch = *at) != NULL;) {
+    if (scratch->large_ns != 0 && now - scratch->large_ns > KEEP_NS) {
+      *at = scratch->next;
+      scratch->next = old;
+      old = scratch;
+    } else {
+      at = &scratch->next;
+    }
+  }
+  pthread_mutex_unlock(&recording->mutex);
+  for (rk_scratch *next; old != NULL; old = next) {
+    next = old->next;
+    scratch_give(recording, old);
+  }
 }
 
 void rk_scratches_free(rk_recording *recording)
@@ -76,6 +99,7 @@ void rk_scratches_free(rk_recording *recording)
     free(scratch);
   }
   recording->scratches = NULL;
+  recording->scratch_count = 0;
 }
 
 /* Those that other threads had are theirs. */
@@ -345,19 +369,6 @@ rk_status rk_ring_drain(rk_recording *recording, rk_ring *ring, rk_error *error)
   return status;
 }
 
-/* For what a large row becomes: at once, as growing copies, and in huge pages, as faults for small ones take longer
- * than to fill them. */
-static void make_room(rk_buffer *buffer, size_t size)
-{
-  if (rk_buffer_reserve(buffer, size + size / 128 + 4096)) { /* metadata and LZ4's margin included */
-    const uintptr_t begin = rk_align_up((uintptr_t)buffer->data, HUGE_PAGE);
-    const uintptr_t end = ((uintptr_t)buffer->data + buffer->capacity) & ~(HUGE_PAGE - 1);
-    if (begin < end) {
-      madvise((void *)begin, end - begin, MADV_HUGEPAGE); /* only advice */
-    }
-  }
-}
-
 rk_status rk_ring_append_row(rk_recording *recording, rk_ring *ring, const rk_spool_row *row,
                              const rk_drain_cell *cells, size_t cell_count, rk_error *error)
 {
@@ -368,10 +379,8 @@ rk_status rk_ring_append_row(rk_recording *recording, rk_ring *ring, const rk_sp
   const rk_drain_names names = names_of(recording);
   rk_drain_target target = target_of(recording, ring);
   const uint64_t drops = begin_record(recording, ring, &scratch->out);
-  make_room(&scratch->out, row->size);
-  if (recording->compression != RK_COMPRESSION_NONE) {
-    make_room(&scratch->drain.ipc, row->size);
-  }
+  rk_buffer_reserve(recording->compression == RK_COMPRESSION_NONE ? &scratch->out : &scratch->drain.ipc,
+                    row->size + 4096); /* at once, as growing copies */
   rk_clock_pair(&target.clock_monotonic, &target.clock_realtime);
   rk_status status =
       rk_drain_encode_row(&scratch->drain, &names, row, cells, cell_count, &target, ring->chunk_number, &scratch->out);
@@ -387,6 +396,7 @@ rk_status rk_ring_append_row(rk_recording *recording, rk_ring *ring, const rk_sp
     ring->chunk_number++;
     ring->header->chunk_number = ring->chunk_number;
   }
+  scratch->large_ns = rk_clock(CLOCK_MONOTONIC);
   scratch_give(recording, scratch);
   return status;
 }

@@ -334,6 +334,7 @@ static rk_status close_recording(rk_recording *recording, bool finish, rk_error 
     pthread_mutex_lock(&recording->mutex);
     rk_spool_end(recording, recording->close_status != RK_OK);
     pthread_mutex_unlock(&recording->mutex);
+    rk_scratches_free(recording); /* nothing is drained any more, and who leaves may read large records */
     rk_error why = {0};
     finished = rk_participants_leave(recording, finish && recording->close_status == RK_OK, &why);
     if (finished != RK_OK) {

@@ -50,6 +50,7 @@ void rk_watch(rk_recording *recording)
   const int64_t now = rk_clock(CLOCK_MONOTONIC);
   if (now - recording->watched_ns >= PERIOD_NS) {
     check_path(recording);
+    rk_scratches_trim(recording);
     /* A long file that was there before is walked in pieces, with pauses. */
     recording->watched_ns = rk_heal_walk(recording, WALK_FRAMES) ? now : now - PERIOD_NS + PERIOD_NS / 10;
   }

@@ -313,6 +313,8 @@ rk_status rk_ring_drain_locked(rk_recording *recording, rk_ring *ring, rk_error 
 /* Appends one row that is not in the ring, after the ring's own. The ring's mutex is held and the ring is empty. */
 rk_status rk_ring_append_row(rk_recording *recording, rk_ring *ring, const rk_spool_row *row,
                              const rk_drain_cell *cells, size_t cell_count, rk_error *error);
+/* Gives back memory that was kept for large rows, when none came for a while. */
+void rk_scratches_trim(rk_recording *recording);
 void rk_scratches_free(rk_recording *recording);
 void rk_scratches_forget_after_fork(rk_recording *recording);
 rk_store_id rk_recording_store(const rk_recording *recording);
