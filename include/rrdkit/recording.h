@@ -234,8 +234,10 @@ RK_API const rk_component *rk_component_at(rk_recording *recording, const char *
 RK_API const rk_component *rk_component_builtin(const char *name);
 
 /* Logs one row: cell_count >= 1 cells with distinct components. Returns when the row is in the ring: it then survives
- * the death of the process. RK_ERR_MISUSE, RK_ERR_CONFLICT: nothing was logged. RK_ERR_FULL: the row was not accepted,
- * but counted, because its ring is full and the system refuses to append (rk_full_policy). */
+ * the death of the process. A row larger than half of the ring is in the file when the call returns; for a second it
+ * keeps memory of up to twice the row's size for the next one. RK_ERR_MISUSE, RK_ERR_CONFLICT: nothing was logged.
+ * RK_ERR_FULL: the row was not accepted, but counted, because its ring is full and the system refuses to append
+ * (rk_full_policy). */
 RK_API rk_status rk_log(rk_recording *recording, const rk_entity *entity, const rk_cell *cells, size_t cell_count);
 
 /* The same for data that holds at all times: no timelines; the last row logged wins. */
