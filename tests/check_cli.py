@@ -10,9 +10,8 @@ import os
 import re
 import struct
 import subprocess
-import tempfile
 
-from cli_run import DUMP, LOG, MERGE, ROWS, expect, pty_run, rows_of, run
+from cli_run import DUMP, MERGE, ROWS, expect, pty_run, rows_of, run, two_recordings
 
 
 def test_help_and_version():
@@ -344,11 +343,7 @@ def test_standard_streams(a, rows):
 
 
 def main():
-    with tempfile.TemporaryDirectory() as directory:
-        os.chdir(directory)
-        a, b = "a.rrd", "b.rrd"
-        expect(run(LOG, a, "rec_a", 0), 0)
-        expect(run(LOG, b, "rec_b", 1000), 0)
+    with two_recordings() as (a, b):
         test_help_and_version()
         test_every_option_is_in_the_manual()
         test_usage_errors()

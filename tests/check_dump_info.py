@@ -4,9 +4,8 @@ import json
 import os
 import re
 import struct
-import tempfile
 
-from cli_run import DUMP, LOG, ROWS, expect, pty_run, rows_of, run
+from cli_run import DUMP, ROWS, expect, pty_run, rows_of, run, two_recordings
 
 
 def test_info(a, rows):
@@ -143,11 +142,7 @@ def test_several_recordings(a, b):
 
 
 def main():
-    with tempfile.TemporaryDirectory() as directory:
-        os.chdir(directory)
-        a, b = "a.rrd", "b.rrd"
-        expect(run(LOG, a, "rec_a", 0), 0)
-        expect(run(LOG, b, "rec_b", 1000), 0)
+    with two_recordings() as (a, b):
         rows = rows_of(a)
         test_info(a, rows)
         test_lanes(a, rows)

@@ -4,9 +4,8 @@ import json
 import os
 import re
 import subprocess
-import tempfile
 
-from cli_run import DUMP, LOG, MERGE, ROWS, expect, pty_run, rows_of, run
+from cli_run import DUMP, MERGE, ROWS, expect, pty_run, rows_of, run, two_recordings
 
 
 def test_merged(a, b, rows):
@@ -73,11 +72,7 @@ def test_merge_output(a, rows):
 
 
 def main():
-    with tempfile.TemporaryDirectory() as directory:
-        os.chdir(directory)
-        a, b = "a.rrd", "b.rrd"
-        expect(run(LOG, a, "rec_a", 0), 0)
-        expect(run(LOG, b, "rec_b", 1000), 0)
+    with two_recordings() as (a, b):
         rows = rows_of(a)
         test_merged(a, b, rows)
         test_merge_output(a, rows)

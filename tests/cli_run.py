@@ -1,4 +1,5 @@
 """What the checks of the command-line tools share: the tools, runs of them and what is expected of these."""
+import contextlib
 import fcntl
 import json
 import os
@@ -7,6 +8,7 @@ import re
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
 
 BIN = os.path.abspath(sys.argv[1])
@@ -29,6 +31,16 @@ def expect(result, code, error=None):
     else:
         assert re.fullmatch(error, text), f"{result.args}: {text!r} is not {error!r}"
     return result.stdout
+
+
+@contextlib.contextmanager
+def two_recordings():
+    """Names of two recordings by log_cli, in a directory of their own, which becomes the current one."""
+    with tempfile.TemporaryDirectory() as directory:
+        os.chdir(directory)
+        expect(run(LOG, "a.rrd", "rec_a", 0), 0)
+        expect(run(LOG, "b.rrd", "rec_b", 1000), 0)
+        yield "a.rrd", "b.rrd"
 
 
 def rows_of(*arguments, code=0, error=None, **more):
