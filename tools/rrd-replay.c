@@ -1,12 +1,9 @@
 /* rrd-replay: plays recordings at the pace at which they were made, into the Rerun viewer. */
 #include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <math.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +13,7 @@
 #include "tools/replay/replay_grpc.h"
 #include "tools/replay/replay_http.h"
 #include "tools/replay/replay_pace.h"
+#include "tools/replay/replay_status.h"
 #include "tools/replay/replay_viewer.h"
 #include "tools/terminal.h"
 
@@ -86,11 +84,6 @@ static const cli_tool tool = {
                                  "(each place is told as file:offset+length reason writer).\n",
     .options = options,
 };
-
-typedef struct moment {
-  bool given;
-  const char *text;
-} moment;
 
 typedef struct request {
   selection selection;
@@ -204,170 +197,6 @@ static void parse(request *r, int argc, char **argv)
     cli_usage("--loop is for the page: a viewer that has all rows repeats them by itself");
 }
 
-/* ---- What is played ---- */
-
-typedef struct axis {
-  rk_timeline_kind kind;
-  bool known;
-  int64_t first, last;
-} axis;
-
-static void widen(axis *a, int64_t first, int64_t last)
-{
-  a->first = !a->known || first < a->first ? first : a->first;
-  a->last = !a->known || last > a->last ? last : a->last;
-  a->known = true;
-}
-
-static bool find_axis(rk_reader *reader, const char *timeline, axis *a)
-{
-  *a = (axis){.kind = RK_TIMELINE_TIMESTAMP};
-  if (timeline == NULL) {
-    size_t count;
-    const rk_input_info *const *list = rk_reader_inputs(reader, &count);
-    for (size_t i = 0; i < count; i++)
-      if (list[i]->min_ns <= list[i]->max_ns)
-        widen(a, list[i]->min_ns, list[i]->max_ns);
-    return true;
-  }
-  const rk_chunk_info *chunk;
-  rk_status status;
-  while ((status = rk_reader_next_chunk(reader, &chunk)) == RK_OK)
-    for (size_t t = 0; t < chunk->timeline_count && chunk->store->kind == RK_STORE_RECORDING; t++)
-      if (strcmp(chunk->timeline_min[t].timeline, timeline) == 0) {
-        a->kind = chunk->timeline_min[t].kind;
-        widen(a, chunk->timeline_min[t].value, chunk->timeline_max[t].value);
-      }
-  if (status != RK_END) {
-    rk_error error = {.status = status, .offset = RK_NO_OFFSET};
-    rk_reader_error(reader, &error);
-    cli_error_record(NULL, &error);
-    return false;
-  }
-  if (!a->known)
-    cli_error(NULL, "no row is on timeline '%s'", cli_printable(timeline));
-  return a->known;
-}
-
-/* A moment as typed, on the axis. */
-static bool place(const moment *m, const char *option, const axis *a, int64_t *position)
-{
-  if (!m->given)
-    return true;
-  when w;
-  if (a->kind == RK_TIMELINE_SEQUENCE) {
-    char *end;
-    errno = 0;
-    w.ns = strtoll(m->text, &end, 10);
-    w.base = *m->text == '+' ? WHEN_BEGIN : *m->text == '-' ? WHEN_END : WHEN_EPOCH;
-    if (errno != 0 || end == m->text || *end != '\0') {
-      cli_error(NULL, "--%s: '%s' is not a number, and the timeline counts", option, cli_printable(m->text));
-      return false;
-    }
-  } else if (!when_parse(m->text, &w)) {
-    cli_error(NULL, "--%s: '%s' is not a time", option, cli_printable(m->text));
-    return false;
-  }
-  int64_t base = w.base == WHEN_BEGIN ? a->first : w.base == WHEN_END ? a->last : 0;
-  if (__builtin_add_overflow(base, w.ns, position))
-    *position = w.ns < 0 ? INT64_MIN : INT64_MAX;
-  return true;
-}
-
-/* ---- State on the terminal ---- */
-
-typedef struct status_line {
-  player *player;
-  http_server *server; /* or NULL */
-  int signals;
-  bool shown, stopped;
-  int64_t at;
-  uint64_t rows, bytes;
-  double row_rate, byte_rate;
-  axis axis;
-} status_line;
-
-static void out_offset(out *o, const status_line *l, int64_t offset)
-{
-  if (l->axis.kind == RK_TIMELINE_SEQUENCE)
-    out_format(o, "%" PRId64, offset);
-  else
-    out_duration(o, offset);
-}
-
-static void draw_status(status_line *l, uint64_t rows, uint64_t bytes, int viewers)
-{
-  int64_t now = monotonic_ns();
-  if (now - l->at >= 1000000000) {
-    double seconds = (double)(now - l->at) / 1e9;
-    l->row_rate = l->at == 0 ? 0 : (double)(rows - l->rows) / seconds;
-    l->byte_rate = l->at == 0 ? 0 : (double)(bytes - l->bytes) / seconds;
-    l->rows = rows;
-    l->bytes = bytes;
-    l->at = now;
-  }
-  if (!l->shown)
-    return;
-  player_state p = player_now(l->player);
-  out line;
-  out_init(&line, STDERR_FILENO);
-  out_text(&line, "\r\033[K");
-  out_text(&line, p.finished        ? "end "
-                  : p.buffering     ? "buffering "
-                  : p.clock.live    ? "live "
-                  : p.clock.playing ? ""
-                                    : "paused ");
-  out_offset(&line, l, p.position - p.clock.first);
-  out_text(&line, " of ");
-  out_offset(&line, l, p.clock.last - p.clock.first);
-  if (isinf(p.clock.speed))
-    out_text(&line, "  max");
-  else
-    out_format(&line, "  %gx", p.clock.speed);
-  out_format(&line, "  %.0f rows/s  ", l->row_rate);
-  out_size(&line, (uint64_t)l->byte_rate);
-  out_text(&line, "/s");
-  if (viewers >= 0)
-    out_format(&line, "  %d viewer%s", viewers, viewers == 1 ? "" : "s");
-  size_t width = terminal_width(STDERR_FILENO);
-  if (width > 0 && line.size > width + 3)
-    line.size = width + 3;
-  out_flush(&line);
-  out_free(&line);
-}
-
-static void end_status(status_line *l)
-{
-  if (l->shown && write(STDERR_FILENO, "\r\033[K", 4) < 0)
-    l->shown = false;
-}
-
-/* SIGINT, SIGTERM or SIGHUP has come. */
-static bool asked_to_stop(status_line *l, int wait_ms)
-{
-  struct pollfd look = {.fd = l->signals, .events = POLLIN};
-  l->stopped = l->stopped || (poll(&look, 1, wait_ms) > 0 && (look.revents & POLLIN) != 0);
-  return l->stopped;
-}
-
-static bool on_tick(void *context, const pace_stats *stats)
-{
-  status_line *l = context;
-  draw_status(l, stats->rows, stats->bytes, -1);
-  return !asked_to_stop(l, 0);
-}
-
-static int block_signals(void)
-{
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGINT);
-  sigaddset(&set, SIGTERM);
-  sigaddset(&set, SIGHUP);
-  sigprocmask(SIG_BLOCK, &set, NULL); /* before any thread */
-  return signalfd(-1, &set, SFD_CLOEXEC);
-}
-
 /* ---- Where to ---- */
 
 static void open_browser(const char *url)
@@ -424,11 +253,11 @@ static void serve(const request *r, player *p, status_line *l, const inputs *in,
     out_free(&o);
     if (!r->no_browser)
       open_browser(http_url(server));
-    while (!asked_to_stop(l, 200)) {
+    while (!status_stopped(l, 200)) {
       feed_stats stats = http_now(server);
-      draw_status(l, stats.rows, stats.bytes, (int)stats.viewers);
+      status_draw(l, stats.rows, stats.bytes, (int)stats.viewers);
     }
-    end_status(l);
+    status_end(l);
     http_close(server);
   } else
     cli_worsen(CLI_FAILED);
@@ -440,8 +269,8 @@ static void connect_to(const request *r, player *p, status_line *l)
   char *url = grpc_url(r->connect);
   if (url == NULL)
     cli_usage("--connect: '%s' is not rerun+http://HOST:PORT/proxy, HOST:PORT or PORT", cli_printable(r->connect));
-  bool ok = grpc_send(p, url, on_tick, l, &stats);
-  end_status(l);
+  bool ok = grpc_send(p, url, status_on_tick, l, &stats);
+  status_end(l);
   if (!ok && !l->stopped)
     cli_worsen(CLI_FAILED);
   free(url);
@@ -455,9 +284,9 @@ static void write_to(const request *r, player *p, status_line *l)
     cli_worsen(CLI_FAILED);
     return;
   }
-  bool ok = pace_to_fd(p, file.fd, on_tick, l, &stats);
+  bool ok = pace_to_fd(p, file.fd, status_on_tick, l, &stats);
   int failed = errno;
-  end_status(l);
+  status_end(l);
   if (ok || l->stopped)
     ok = output_commit(&file);
   else if (failed != EPIPE && failed != 0)
@@ -469,24 +298,19 @@ static void write_to(const request *r, player *p, status_line *l)
   output_discard(&file);
 }
 
-static int64_t to_positions(const axis *a, double fps, int64_t ns)
-{
-  return a->kind == RK_TIMELINE_SEQUENCE ? (int64_t)ceil((double)ns / 1e9 * fps) : ns;
-}
-
 static void replay(const request *r, const inputs *in, int signals, const char *viewer)
 {
   status_line l = {.signals = signals, .shown = !r->quiet && isatty(STDERR_FILENO)};
   const char *timeline =
       r->selection.timeline != NULL && strcmp(r->selection.timeline, "log_time") != 0 ? r->selection.timeline : NULL;
-  if (!find_axis(in->reader, timeline, &l.axis)) {
+  if (!axis_find(in->reader, timeline, &l.axis)) {
     cli_worsen(CLI_FAILED);
     return;
   }
   bool page = r->connect == NULL && r->output == NULL;
   double rate = l.axis.kind == RK_TIMELINE_SEQUENCE ? r->fps / 1e9 : 1, speed = isinf(r->speed) ? 1000 : r->speed;
   int64_t first = l.axis.first, last = l.axis.last;
-  if (!place(&r->from, "from", &l.axis, &first) || !place(&r->to, "to", &l.axis, &last)) {
+  if (!axis_place(&r->from, "from", &l.axis, &first) || !axis_place(&r->to, "to", &l.axis, &last)) {
     cli_worsen(CLI_USAGE);
     return;
   }
@@ -495,7 +319,7 @@ static void replay(const request *r, const inputs *in, int signals, const char *
     return;
   }
   int64_t batch = r->has_batch ? r->batch : page ? 50000000 : 4000000;
-  int64_t slice = to_positions(&l.axis, r->fps, (int64_t)((double)batch * (speed > 1 ? speed : 1)));
+  int64_t slice = axis_positions(&l.axis, r->fps, (int64_t)((double)batch * (speed > 1 ? speed : 1)));
   player_options how = {.first = first,
                         .last = l.axis.known ? last : first - 1,
                         .has_until = r->to.given,
@@ -505,11 +329,11 @@ static void replay(const request *r, const inputs *in, int signals, const char *
                         .live = r->live && !r->no_follow,
                         .paused = r->paused,
                         .waits = page && !r->live,
-                        .max_gap = to_positions(&l.axis, r->fps, r->max_gap),
+                        .max_gap = axis_positions(&l.axis, r->fps, r->max_gap),
                         .lead = page ? 250000000 : 0,
                         .follow = !r->no_follow,
                         .track = {.slice = slice < 1 ? 1 : slice,
-                                  .ahead = to_positions(&l.axis, r->fps, (int64_t)(5e9 * speed)),
+                                  .ahead = axis_positions(&l.axis, r->fps, (int64_t)(5e9 * speed)),
                                   .keeps = r->output == NULL,
                                   .finds = page && r->window > 0,
                                   .compressed = !r->uncompressed}};
@@ -548,7 +372,7 @@ int main(int argc, char **argv)
   if (r.selection.max_memory == 0)
     r.selection.max_memory = READER_MEMORY;
   if (inputs_open(&in, &r.selection, argv + optind, (size_t)(argc - optind), false)) {
-    int signals = block_signals();
+    int signals = status_signals();
     replay(&r, &in, signals, viewer);
     close(signals);
   }
