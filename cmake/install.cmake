@@ -6,6 +6,10 @@ install(TARGETS rrdkit EXPORT rrdkit
   RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY include/rrdkit TYPE INCLUDE FILES_MATCHING PATTERN "*.h")
 if(RRDKIT_BUILD_TOOLS)
+  if(BUILD_SHARED_LIBS AND NOT IS_ABSOLUTE ${CMAKE_INSTALL_LIBDIR}) # the tools find it wherever the tree lies
+    file(RELATIVE_PATH rrdkit_to_libdir /prefix/${CMAKE_INSTALL_BINDIR} /prefix/${CMAKE_INSTALL_LIBDIR})
+    set_target_properties(${rrdkit_tools} PROPERTIES INSTALL_RPATH "\$ORIGIN/${rrdkit_to_libdir}")
+  endif()
   install(TARGETS ${rrdkit_tools} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 endif()
 
@@ -34,6 +38,13 @@ foreach(kind LIBDIR INCLUDEDIR)
 endforeach()
 # Not as a requirement: a static link would then need everything that libarchive itself could be linked with.
 string(REPLACE ";" " " rrdkit_pc_libarchive "${LIBARCHIVE_LDFLAGS}")
+if(BUILD_SHARED_LIBS)
+  set(rrdkit_pc_libs "-lrrdkit\nLibs.private:")
+  set(rrdkit_pc_private .private)
+else() # whoever links has only the archive, with or without --static
+  set(rrdkit_pc_libs -lrrdkit)
+  set(rrdkit_pc_private)
+endif()
 configure_file(cmake/rrdkit.pc.in rrdkit.pc @ONLY)
 install(FILES ${PROJECT_BINARY_DIR}/rrdkit.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 install(FILES LICENSE-MIT LICENSE-APACHE TYPE DOC)

@@ -38,7 +38,7 @@ for kind in static shared; do
     [ -e "$prefix/share/man/man1/$tool.1" ] || { echo "check_consumers: the manual of $tool is not installed" >&2; exit 1; }
     bash -c ". '$prefix/share/bash-completion/completions/$tool' && complete -p $tool" >/dev/null ||
       { echo "check_consumers: the completion of $tool does not load" >&2; exit 1; }
-    [ "$(LD_LIBRARY_PATH=$libdir "$prefix/bin/$tool" --version | grep -cF "$expected_version")" -ge 1 ] ||
+    [ "$("$prefix/bin/$tool" --version | grep -cF "$expected_version")" -ge 1 ] ||
       { echo "check_consumers: the installed $tool does not run" >&2; exit 1; }
   done
 
@@ -47,12 +47,20 @@ for kind in static shared; do
   LD_LIBRARY_PATH=$libdir prove "find_package_$kind" "$work/find_$kind/consumer"
 
   export PKG_CONFIG_PATH=$libdir/pkgconfig
-  static=
-  [ $kind = shared ] || static=--static
-  # shellcheck disable=SC2046,SC2086 # flags are words
-  quiet gcc -std=c17 "$consumers/consumer.c" -o "$work/pkg_$kind" $(pkg-config $static --cflags --libs rrdkit)
-  unset PKG_CONFIG_PATH
+  # shellcheck disable=SC2046 # flags are words
+  quiet gcc -std=c17 "$consumers/consumer.c" -o "$work/pkg_$kind" $(pkg-config --cflags --libs rrdkit)
   LD_LIBRARY_PATH=$libdir prove "pkg_config_$kind" "$work/pkg_$kind"
+  if [ $kind = static ]; then
+    # shellcheck disable=SC2046
+    quiet gcc -std=c17 "$consumers/consumer.c" -o "$work/pkg_$kind" $(pkg-config --static --cflags --libs rrdkit)
+    # The program in README, as it stands there, with the command that README gives.
+    sed -n '/^```c$/,/^```$/{/^```/d;p}' "$RK_SOURCE_DIR/README.md" >"$work/main.c"
+    # shellcheck disable=SC2046
+    quiet gcc -Wall -Werror "$work/main.c" -o "$work/readme" $(pkg-config --cflags --libs rrdkit)
+    quiet env -C "$work" ./readme
+    [ "$("$bin/rrd-dump" "$work/run.rrd" | wc -l)" = 102 ] || { echo "check_consumers: the rows of README's program" >&2; exit 1; }
+  fi
+  unset PKG_CONFIG_PATH
 done
 
 quiet cmake -S "$consumers/add_subdirectory" -B "$work/sub"
