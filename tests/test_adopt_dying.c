@@ -5,6 +5,7 @@ static void die_at(const char *where);
 #include "writer/adopt_ring.c"
 
 #include "tests/adopting.h"
+#include "tests/orphans.h"
 
 static int points_left = -1; /* dies at the point at which it becomes 0 */
 
@@ -103,11 +104,57 @@ static void test_dying_adopters(void **state)
   assert_int_not_equal(access(s->spool, F_OK), 0);
 }
 
+/* A drain was cut off after it had noted where the file ended, which was within a record that was torn as well. Who
+ * comes first cuts that off, so that the chunks come to lie before the noted place, and dies. */
+static void test_cut_tail(void **state)
+{
+  const scene *s = *state;
+  const pid_t child = fork();
+  if (child == 0) {
+    rk_recording *recording = open_at(s->path, &lazy_and_small);
+    if (rk_recording_flush(recording) != RK_OK) { /* the recording's start time */
+      abort();
+    }
+    log_many(recording, 0, 0, 40);
+    kill(getpid(), SIGKILL);
+  }
+  expect_killed(child);
+  char *path = only(s->spool, ".ring");
+  rk_ring_header header;
+  const int ring = open(path, O_RDWR), file = open(s->path, O_WRONLY | O_APPEND);
+  struct stat info;
+  assert_true(ring >= 0 && file >= 0);
+  assert_int_equal(pread(ring, &header, sizeof header, 0), sizeof header);
+  assert_int_equal(fstat(file, &info), 0);
+  static const uint8_t torn[1 << 16] = {RK_FRAME_ARROW_MSG, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8};
+  assert_int_equal(write(file, torn, sizeof torn), sizeof torn);
+  header.intent_begin = header.tail;
+  header.intent_end = header.head;
+  header.intent_row_count = 40;
+  header.intent_first_row = 1;
+  header.intent_file_offset = (uint64_t)info.st_size + sizeof torn;
+  header.intent_chunk_number = header.chunk_number;
+  assert_int_equal(pwrite(ring, &header, sizeof header, 0), sizeof header);
+  close(ring);
+  close(file);
+  free(path);
+  const pid_t adopter = fork();
+  if (adopter == 0) {
+    points_left = 3; /* claimed, intent, appended */
+    adopt_here(s->path);
+    _exit(0);
+  }
+  expect_killed(adopter);
+  adopt_here(s->path);
+  check_rows(s, 1, 40);
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
       IN_SCENE(test_racing_adopters),
       IN_SCENE(test_dying_adopters),
+      IN_SCENE(test_cut_tail),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

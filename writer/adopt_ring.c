@@ -64,9 +64,17 @@ static rk_status find_present(rk_orphan *o, uint32_t first, size_t count, rk_err
   if (fstat(o->recording->fd, &info) != 0) {
     return rk_fail_errno(error, errno, "cannot read the recording");
   }
-  rk_frame_scan scan = rk_frame_scan_begin(o->recording->fd, o->recording->framing, o->header.intent_file_offset,
-                                           (uint64_t)info.st_size, o->recording->hash);
-  rk_status status;
+  const uint64_t size = (uint64_t)info.st_size;
+  rk_status status = RK_OK;
+  if (o->header.intent_file_offset > size) { /* a torn end was cut off: what is appended now lies before it */
+    o->header.intent_file_offset = size;
+    status = store_intent(o, error);
+  }
+  if (status != RK_OK) {
+    return status;
+  }
+  rk_frame_scan scan = rk_frame_scan_begin(o->recording->fd, o->recording->framing, o->header.intent_file_offset, size,
+                                           o->recording->hash);
   while ((status = rk_frame_scan_next(&scan, error)) == RK_OK) {
     if (scan.seal.writer != o->header.tag) {
       continue;
