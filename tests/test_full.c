@@ -307,6 +307,45 @@ static void test_close_meanwhile(void **state)
   assert_true(read_back(s->path, &dropped) > 300);
 }
 
+/* A thread ends whose rows were dropped and whose ring is empty: the thread that gets that ring is another writer, and
+ * what was dropped is told all the same. */
+static void *drop_and_end(void *recording)
+{
+  CHECK(log_number(recording, 0, 64) == RK_OK);
+  CHECK(rk_recording_flush(recording) == RK_OK);
+  limit_file_size(size_of(rk_recording_path(recording)));
+  for (uint64_t i = 1; i <= 3; i++) {
+    CHECK(log_number(recording, i, 100000) == RK_ERR_FULL);
+  }
+  return NULL;
+}
+
+static void *log_one(void *recording)
+{
+  CHECK(log_number(recording, 1, 64) == RK_OK);
+  return NULL;
+}
+
+static void ended(const char *path)
+{
+  rk_recording *recording = open_full(path, (rk_recording_options){.on_full = RK_FULL_DROP_NEWEST});
+  pthread_t thread;
+  CHECK(pthread_create(&thread, NULL, drop_and_end, recording) == 0 && pthread_join(thread, NULL) == 0);
+  limit_file_size(RLIM_INFINITY);
+  CHECK(pthread_create(&thread, NULL, log_one, recording) == 0 && pthread_join(thread, NULL) == 0);
+  CHECK(rk_recording_close(recording) == RK_OK);
+  rk_recording_free(recording);
+}
+
+static void test_ended(void **state)
+{
+  const scene *s = *state;
+  in_child(s, ended);
+  uint64_t dropped;
+  assert_int_equal(read_back(s->path, &dropped), 2);
+  assert_int_equal(dropped, 3);
+}
+
 /* Nobody calls anything: the background thread tries again by itself. */
 static void by_itself(const char *path)
 {
@@ -384,8 +423,9 @@ static void test_at_any_byte(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      IN_SCENE(test_drop_newest),     IN_SCENE(test_block),     IN_SCENE(test_block_until_room),
-      IN_SCENE(test_close_meanwhile), IN_SCENE(test_by_itself), IN_SCENE(test_at_any_byte),
+      IN_SCENE(test_drop_newest),     IN_SCENE(test_block), IN_SCENE(test_block_until_room),
+      IN_SCENE(test_close_meanwhile), IN_SCENE(test_ended), IN_SCENE(test_by_itself),
+      IN_SCENE(test_at_any_byte),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

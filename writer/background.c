@@ -37,8 +37,8 @@ void rk_background_adopt(rk_recording *recording)
   }
 }
 
-/* Drains the ring if it is a quarter full or its oldest row is half the flush age old. Returns after how long to look
- * again: soon while it fills quickly. */
+/* Drains the ring if it is a quarter full, its oldest row is half the flush age old or it only has drops to tell of.
+ * Returns after how long to look again: soon while it fills quickly. */
 static int64_t tend(rk_recording *recording, rk_ring *ring)
 {
   int64_t pause = recording->flush_age_ns / 2;
@@ -47,7 +47,7 @@ static int64_t tend(rk_recording *recording, rk_ring *ring)
     const uint64_t head = __atomic_load_n(&ring->header->head, __ATOMIC_ACQUIRE);
     const uint64_t tail = ring->header->tail;
     const uint64_t used = head - tail;
-    if (used != 0) {
+    if (used != 0 || !rk_ring_told_drops(ring)) {
       rk_spool_row row;
       const uint64_t at = tail & (ring->size - 1);
       const size_t available = used < ring->size - at ? (size_t)used : (size_t)(ring->size - at);

@@ -276,7 +276,7 @@ static rk_status append_groups(rk_recording *recording, rk_ring *ring, const rk_
     }
   }
   *done = encoded;
-  ring->recorded_drops = drops;
+  __atomic_store_n(&ring->recorded_drops, drops, __ATOMIC_RELAXED);
   __atomic_add_fetch(&recording->counts.rows_appended, drain->row_count, __ATOMIC_RELAXED);
   if (failed || drain->damaged) {
     const rk_error note = {.status = RK_ERR_CORRUPT,
@@ -333,7 +333,7 @@ rk_status rk_ring_drain_locked(rk_recording *recording, rk_ring *ring, rk_error 
     return RK_OK;
   }
   const uint64_t head = __atomic_load_n(&ring->header->head, __ATOMIC_ACQUIRE);
-  if (head == ring->header->tail && dropped_rows(ring) == ring->recorded_drops) {
+  if (head == ring->header->tail && rk_ring_told_drops(ring)) {
     return RK_OK;
   }
   const rk_status refused = rk_append_probe(recording, error);
@@ -350,7 +350,9 @@ rk_status rk_ring_drain_locked(rk_recording *recording, rk_ring *ring, rk_error 
     rk_buffer_reset(&scratch->out);
     put_writer_record(recording, ring, drops, &scratch->out);
     status = flush_record(recording, ring, scratch, scratch->out.size, error);
-    ring->recorded_drops = status == RK_OK ? drops : ring->recorded_drops;
+    if (status == RK_OK) {
+      __atomic_store_n(&ring->recorded_drops, drops, __ATOMIC_RELAXED);
+    }
   }
   for (uint64_t tail; status == RK_OK && (tail = ring->header->tail) < head;) {
     const rk_row_source source = rk_row_source_ring(ring->data, ring->size, tail, head);
@@ -391,7 +393,7 @@ rk_status rk_ring_append_row(rk_recording *recording, rk_ring *ring, const rk_sp
             status == RK_ERR_NO_MEMORY ? "no memory to append a row" : "an array is not of its component's type");
   }
   if (status == RK_OK) {
-    ring->recorded_drops = drops;
+    __atomic_store_n(&ring->recorded_drops, drops, __ATOMIC_RELAXED);
     __atomic_add_fetch(&recording->counts.rows_appended, 1, __ATOMIC_RELAXED);
     ring->chunk_number++;
     ring->header->chunk_number = ring->chunk_number;

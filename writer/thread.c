@@ -126,7 +126,7 @@ rk_error *rk_thread_error(rk_recording *recording)
 
 /* ---- Rings ---- */
 
-/* A ring that no thread uses and that is empty, or a new one. */
+/* A ring that no thread uses and that has nothing to tell any more, or a new one. */
 static rk_ring *take_ring(rk_recording *recording, rk_error *error)
 {
   pthread_mutex_lock(&recording->mutex);
@@ -139,7 +139,8 @@ static rk_ring *take_ring(rk_recording *recording, rk_error *error)
     rk_ring *free_ring = recording->rings.items[i];
     if (!free_ring->in_use && free_ring->header != NULL &&
         __atomic_load_n(&free_ring->header->tail, __ATOMIC_ACQUIRE) ==
-            __atomic_load_n(&free_ring->header->head, __ATOMIC_RELAXED)) {
+            __atomic_load_n(&free_ring->header->head, __ATOMIC_RELAXED) &&
+        rk_ring_told_drops(free_ring)) {
       ring = free_ring;
       ring->in_use = true;
     }
@@ -190,13 +191,13 @@ rk_status rk_thread_renew(rk_thread *thread, rk_error *error)
   rk_clock_pair(&ring->clock_monotonic, &ring->clock_realtime);
   ring->start_ns = ring->clock_monotonic + recording->clock_offset;
   ring->announced = false;
-  ring->recorded_drops = 0;
   ring->chunk_number = 0;
   ring->resume_chunks = 0;
   rk_ring_header *header = ring->header;
-  header->tag = tag;
+  __atomic_store_n(&ring->recorded_drops, 0, __ATOMIC_RELAXED);
+  __atomic_store_n(&header->dropped_rows, 0, __ATOMIC_RELAXED);
+  __atomic_store_n(&header->tag, tag, __ATOMIC_RELEASE); /* then: who dies here leaves no drops of an unknown writer */
   header->announced = 0;
-  header->dropped_rows = 0;
   header->chunk_number = 0;
   thread->tail = thread->head = __atomic_load_n(&header->head, __ATOMIC_RELAXED);
   rk_thread_note_ring(thread);

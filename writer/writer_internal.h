@@ -75,7 +75,7 @@ typedef struct rk_ring {
   char thread_name[RK_THREAD_NAME_SIZE];
   int64_t start_ns, clock_monotonic, clock_realtime;
   bool announced;
-  uint64_t recorded_drops; /* as the recording has them */
+  uint64_t recorded_drops; /* as the recording has them; atomic */
   uint32_t chunk_number;   /* of the first chunk after the tail */
   uint64_t resume_end;     /* where resume_chunks > 0: the drain of [tail, resume_end) was refused after ... */
   uint32_t resume_chunks;  /* ... so many of its chunks were appended */
@@ -313,6 +313,12 @@ rk_status rk_ring_drain_locked(rk_recording *recording, rk_ring *ring, rk_error 
 /* Appends one row that is not in the ring, after the ring's own. The ring's mutex is held and the ring is empty. */
 rk_status rk_ring_append_row(rk_recording *recording, rk_ring *ring, const rk_spool_row *row,
                              const rk_drain_cell *cells, size_t cell_count, rk_error *error);
+/* Whether the recording knows of all rows that the ring's writer dropped. */
+static inline bool rk_ring_told_drops(const rk_ring *ring)
+{
+  return __atomic_load_n(&ring->header->dropped_rows, __ATOMIC_RELAXED) ==
+         __atomic_load_n(&ring->recorded_drops, __ATOMIC_RELAXED);
+}
 /* Gives back memory that was kept for large rows, when none came for a while. */
 void rk_scratches_trim(rk_recording *recording);
 void rk_scratches_free(rk_recording *recording);
