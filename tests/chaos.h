@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "format/arena.h"
 #include "rrdkit/rrdkit.h"
 
 /* What may happen in a round. */
@@ -23,8 +24,14 @@ enum {
   CHAOS_ADOPT = 1 << 8,   /* processes that only open and close the recording, and are killed at it */
   CHAOS_ORPHANS = 1 << 9, /* judged a first time before anybody has adopted anything */
   CHAOS_SPOOL = 1 << 10,  /* a spool directory of the user's choice */
-  CHAOS_TMPFS = 1 << 11,  /* on a small tmpfs that is filled and freed */
-  CHAOS_EXT4 = 1 << 12    /* on a small ext4 that is filled and freed */
+  CHAOS_MIX = 1 << 11,    /* rows of every shape, of sizes around what makes a difference to a ring; refused calls */
+  CHAOS_PAIR = 1 << 12,   /* a second handle on the recording, and another recording, in one thread */
+  CHAOS_CANCEL = 1 << 13, /* threads are cancelled */
+  CHAOS_LATE = 1 << 14,   /* rows from atexit handlers and from destructors of thread-specific data */
+  CHAOS_FINISH = 1 << 15, /* finished instead of closed */
+  CHAOS_FOLLOW = 1 << 16, /* followed from its beginning, each row judged as it comes */
+  CHAOS_TMPFS = 1 << 17,  /* on a small tmpfs that is filled and freed */
+  CHAOS_EXT4 = 1 << 18    /* on a small ext4 that is filled and freed */
 };
 #define CHAOS_DISKS ((unsigned)CHAOS_TMPFS | (unsigned)CHAOS_EXT4)
 const char *chaos_scenario_name(unsigned bit); /* NULL: no such bit */
@@ -48,6 +55,7 @@ typedef enum chaos_end {
 } chaos_end;
 extern const char *const chaos_end_names[CHAOS_END_COUNT];
 
+#define CHAOS_HANDLES   3 /* of a process, at most */
 #define CHAOS_SLOTS     (1U << 16)
 #define CHAOS_REFUSALS  (1U << 16)
 #define CHAOS_PROCESSES 8192U
@@ -58,7 +66,8 @@ typedef struct chaos_slot {
   _Atomic uint64_t returned;
   _Atomic uint64_t dropped; /* of those returned: with RK_ERR_FULL */
   _Atomic int32_t pid, tid;
-  uint8_t padding[32];
+  _Atomic uint32_t file; /* of the round's recordings */
+  uint8_t padding[28];
 } chaos_slot;
 
 typedef struct chaos_process {
@@ -69,6 +78,7 @@ typedef struct chaos_process {
 /* Shared by the harness and all its processes; outlives each of them. */
 typedef struct chaos_truth {
   uint64_t seed;
+  unsigned scenario;
   _Atomic uint32_t stop;          /* 1: writers end as they had planned, now */
   _Atomic int64_t budget;         /* bytes that may still be logged in this round */
   _Atomic uint32_t slot_count;    /* taken */
@@ -86,10 +96,14 @@ typedef struct chaos_round {
   uint64_t seed;
   unsigned scenario;
   const char *path;            /* the recording */
+  uint32_t file;               /* 0, or 1: the other recording, beside it */
   const char *spool_directory; /* NULL: the default */
   int truth_fd;
   chaos_truth *truth;
 } chaos_round;
+
+/* The other recording beside it. */
+void chaos_other_path(const char *path, char *out, size_t size);
 
 /* ---- Random numbers ---- */
 
@@ -117,8 +131,13 @@ typedef struct chaos_habit {
   uint32_t pause_us;    /* longest pause between two rows */
   uint32_t pause_every; /* rows */
   uint32_t flush_every; /* rows; 0: never */
+  uint32_t times_for;   /* rows with the same timelines */
+  bool mixed;           /* kinds and sizes of all sorts: */
+  uint32_t ring_shift, large_percent;
 } chaos_habit;
-chaos_habit chaos_habit_of(uint64_t seed, uint32_t slot);
+chaos_habit chaos_habit_of(const chaos_round *round, uint32_t slot);
+
+#define CHAOS_TIMELINES 11
 
 /* What a thread needs to log rows of its slot. */
 typedef struct chaos_logger {
@@ -126,12 +145,13 @@ typedef struct chaos_logger {
   rk_recording *recording;
   uint32_t slot;
   chaos_habit habit;
-  const rk_component *key, *payload;
-  const rk_timeline *timelines[4];
+  const rk_component *key, *payload, *cells[4];
+  const rk_timeline *timelines[CHAOS_TIMELINES];
   const rk_entity **entities;
   uint32_t times; /* of the optional timelines, those that are set */
   uint8_t *buffer;
   size_t buffer_size;
+  rk_arena arena;
 } chaos_logger;
 /* Takes a slot. False: none is free, or the recording is closed. */
 bool chaos_logger_start(chaos_logger *logger, const chaos_round *round, rk_recording *recording);
@@ -155,6 +175,7 @@ typedef struct chaos_plan {
   bool churn, storm;
   bool limit;         /* RLIMIT_FSIZE */
   bool limit_is_kind; /* SIGXFSZ is ignored */
+  bool pair, cancel, late, finish;
   uint32_t life_us;
   uint32_t stop_us; /* in state T before its end, or before it is let go on where the end is its own; 0: never */
   uint32_t threads;
@@ -189,7 +210,8 @@ typedef enum chaos_strictness {
   CHAOS_LIVE,    /* others are writing: only what is there is judged */
   CHAOS_DEAD,    /* nobody has it open: every row is there; torn records may be reported */
   CHAOS_ADOPTED, /* every row is in the file, which has no loss */
-  CHAOS_MERGED   /* every row, in another file */
+  CHAOS_MERGED,  /* every row, in another file */
+  CHAOS_FOLLOWED /* others are writing: no row may be missing before one that is there */
 } chaos_strictness;
 
 /* Reads `path` and holds it against the truth. The number of mistakes, of which the first are printed. */

@@ -13,7 +13,8 @@
 #include "format/frame.h"
 #include "writer/framing.h"
 
-#define SHOWN_MAX 20U
+#define SHOWN_MAX    20U
+#define FOLLOW_DELAY INT64_C(300000000) /* ns */
 
 typedef struct judge {
   const chaos_round *round;
@@ -49,7 +50,7 @@ static void on_loss(void *context, const rk_loss *loss)
 {
   judge *j = context;
   j->losses++;
-  if (j->strictness >= CHAOS_ADOPTED) {
+  if (j->strictness == CHAOS_ADOPTED || j->strictness == CHAOS_MERGED) {
     char text[512];
     snprintf(text, sizeof text, "loss at %llu+%llu: %.300s", (unsigned long long)loss->offset,
              (unsigned long long)loss->length, loss->reason);
@@ -68,27 +69,12 @@ static bool refused(const judge *j, uint64_t key)
   return bsearch(&key, j->refusals, j->refusal_count, sizeof key, compare_keys) != NULL;
 }
 
-static bool prepare(judge *j)
+/* The refusals known by now. */
+static void list_refusals(judge *j)
 {
   chaos_truth *truth = j->round->truth;
-  uint32_t count = atomic_load(&truth->refusal_count);
-  count = count < CHAOS_REFUSALS ? count : CHAOS_REFUSALS;
-  j->refusals = calloc(count + 1, sizeof *j->refusals);
-  j->next = calloc(CHAOS_SLOTS, sizeof *j->next);
-  j->rows = calloc(CHAOS_SLOTS, sizeof *j->rows);
-  j->due = calloc(CHAOS_SLOTS, sizeof *j->due);
-  j->dropped = calloc(CHAOS_SLOTS, sizeof *j->dropped);
-  if (j->refusals == NULL || j->next == NULL || j->rows == NULL || j->due == NULL || j->dropped == NULL) {
-    return false;
-  }
-  const uint32_t slots = atomic_load(&truth->slot_count);
-  for (uint32_t slot = 0; slot < slots && slot < CHAOS_SLOTS; slot++) {
-    /* While others write, those of processes that are dead by now are due. */
-    const pid_t pid = atomic_load(&truth->slots[slot].pid);
-    if (j->strictness != CHAOS_LIVE || (pid > 0 && kill(pid, 0) != 0 && errno == ESRCH)) {
-      j->due[slot] = atomic_load(&truth->slots[slot].returned);
-    }
-  }
+  const uint32_t taken = atomic_load(&truth->refusal_count), count = taken < CHAOS_REFUSALS ? taken : CHAOS_REFUSALS;
+  j->refusal_count = 0;
   for (uint32_t i = 0; i < count; i++) {
     const uint64_t refusal = atomic_load(&truth->refusals[i]);
     if (refusal != 0) { /* else its thread died between taking the place and using it */
@@ -96,6 +82,36 @@ static bool prepare(judge *j)
     }
   }
   qsort(j->refusals, j->refusal_count, sizeof *j->refusals, compare_keys);
+}
+
+/* Rows that must be there: of those who are gone, all that were accepted. */
+static void list_due(judge *j)
+{
+  chaos_truth *truth = j->round->truth;
+  const uint32_t slots = atomic_load(&truth->slot_count);
+  for (uint32_t slot = 0; slot < slots && slot < CHAOS_SLOTS; slot++) {
+    const pid_t pid = atomic_load(&truth->slots[slot].pid);
+    if (atomic_load(&truth->slots[slot].file) == j->round->file &&
+        (j->strictness != CHAOS_LIVE || (pid > 0 && kill(pid, 0) != 0 && errno == ESRCH))) {
+      j->due[slot] = atomic_load(&truth->slots[slot].returned);
+    }
+  }
+}
+
+static bool prepare(judge *j)
+{
+  j->refusals = calloc(CHAOS_REFUSALS, sizeof *j->refusals);
+  j->next = calloc(CHAOS_SLOTS, sizeof *j->next);
+  j->rows = calloc(CHAOS_SLOTS, sizeof *j->rows);
+  j->due = calloc(CHAOS_SLOTS, sizeof *j->due);
+  j->dropped = calloc(CHAOS_SLOTS, sizeof *j->dropped);
+  if (j->refusals == NULL || j->next == NULL || j->rows == NULL || j->due == NULL || j->dropped == NULL) {
+    return false;
+  }
+  if (j->strictness != CHAOS_FOLLOWED) {
+    list_due(j);
+  }
+  list_refusals(j);
   return true;
 }
 
@@ -104,6 +120,9 @@ static void place(judge *j, const rk_row *row, uint64_t key)
 {
   const uint64_t slot = key >> 32, index = (uint32_t)key;
   uint64_t expected = j->next[slot];
+  if (j->strictness == CHAOS_FOLLOWED && index > expected) {
+    list_refusals(j);
+  }
   while (refused(j, CHAOS_KEY(slot, expected))) {
     expected++;
   }
@@ -159,6 +178,67 @@ static uint64_t stored_rows(rk_reader *reader)
   return rows;
 }
 
+/* Waits for more to follow. False: the round is over, all writers are gone and what they left has had its time; or
+ * the recording was finished before. */
+static bool await_more(judge *j, rk_reader *reader, double *idle_since)
+{
+  const double now = chaos_seconds();
+  const bool over = atomic_load(&j->round->truth->stop) != 0 && !rk_reader_live(reader);
+  if (!over) {
+    *idle_since = now;
+  } else if (now > *idle_since + 10 * FOLLOW_DELAY / 1e9) {
+    list_refusals(j);
+    list_due(j);
+    return false;
+  }
+  return rk_reader_wait(reader, 50000000, NULL) == RK_OK || over;
+}
+
+/* Reads all rows. *properties: of which so many are the recording's. */
+static void read_rows(judge *j, rk_reader *reader, chaos_verdict *verdict, uint64_t *properties)
+{
+  uint8_t *buffer = NULL;
+  size_t buffer_size = 0;
+  int64_t last_ns = INT64_MIN;
+  double idle_since = 0;
+  rk_reader_stats stats = {0};
+  const rk_row *row;
+  rk_status status;
+  while ((status = rk_reader_next(reader, &row)) == RK_OK ||
+         (status == RK_AGAIN && await_more(j, reader, &idle_since))) {
+    if (status == RK_AGAIN) {
+      continue;
+    }
+    idle_since = chaos_seconds();
+    if (strncmp(row->entity_path, "/__properties", 13) == 0) {
+      ++*properties;
+      continue;
+    }
+    uint64_t key;
+    const char *problem = chaos_row_check(j->round, row, &key, &buffer, &buffer_size);
+    if (problem != NULL) {
+      tell(j, key, problem);
+    }
+    if (key != UINT64_MAX) {
+      place(j, row, key);
+    }
+    if (row->key_ns < last_ns) {
+      rk_reader_get_stats(reader, &stats);
+      if (stats.late_rows == 0) {
+        tell(j, key, "out of time order");
+      }
+    }
+    last_ns = row->key_ns;
+    verdict->rows++;
+  }
+  free(buffer);
+  if (status != RK_END && status != RK_AGAIN) {
+    rk_error error;
+    rk_reader_error(reader, &error);
+    tell(j, UINT64_MAX, error.message);
+  }
+}
+
 unsigned chaos_judge(const chaos_round *round, const char *path, chaos_strictness strictness, chaos_verdict *verdict)
 {
   judge j = {.round = round, .path = path, .strictness = strictness};
@@ -167,54 +247,29 @@ unsigned chaos_judge(const chaos_round *round, const char *path, chaos_strictnes
   rk_error error = {0};
   /* What was merged holds the rows of the spool already, which a chosen directory offers again for the same recording.
    */
-  const rk_reader_options options = {.on_loss = on_loss, .context = &j, .ignore_spools = strictness == CHAOS_MERGED};
+  const rk_reader_options options = {.on_loss = on_loss,
+                                     .context = &j,
+                                     .ignore_spools = strictness == CHAOS_MERGED,
+                                     .follow = strictness == CHAOS_FOLLOWED,
+                                     .follow_delay_ns = FOLLOW_DELAY};
   if (!prepare(&j) || rk_reader_open(&options, &reader, &error) != RK_OK ||
       rk_reader_add(reader, path, NULL, &error) != RK_OK) {
     fprintf(stderr, "log_chaos: %s: %s\n", path, error.message);
     j.mistakes++;
   } else {
-    verdict->stored = stored_rows(reader);
-    uint8_t *buffer = NULL;
-    size_t buffer_size = 0;
     uint64_t properties = 0;
-    int64_t last_ns = INT64_MIN;
-    const rk_row *row;
-    rk_status status;
-    while ((status = rk_reader_next(reader, &row)) == RK_OK) {
-      if (strncmp(row->entity_path, "/__properties", 13) == 0) {
-        properties++;
-        continue;
-      }
-      uint64_t key;
-      const char *problem = chaos_row_check(round, row, &key, &buffer, &buffer_size);
-      if (problem != NULL) {
-        tell(&j, key, problem);
-      }
-      if (key != UINT64_MAX) {
-        place(&j, row, key);
-      }
-      if (row->key_ns < last_ns) {
-        tell(&j, key, "out of time order");
-      }
-      last_ns = row->key_ns;
-      verdict->rows++;
-    }
-    free(buffer);
-    if (status != RK_END) {
-      rk_reader_error(reader, &error);
-      tell(&j, UINT64_MAX, error.message);
-    }
+    verdict->stored = strictness == CHAOS_FOLLOWED ? 0 : stored_rows(reader);
+    read_rows(&j, reader, verdict, &properties);
     rk_reader_stats stats;
     rk_reader_get_stats(reader, &stats);
     verdict->chunks = stats.chunk_count;
     check_ends(&j, verdict);
-    if (strictness != CHAOS_LIVE) {
-      if (stats.duplicate_rows != 0 || verdict->stored != verdict->rows + properties) {
-        char text[128];
-        snprintf(text, sizeof text, "%llu rows are stored, of which %llu are rows seen before",
-                 (unsigned long long)verdict->stored, (unsigned long long)stats.duplicate_rows);
-        tell(&j, UINT64_MAX, text);
-      }
+    if (strictness != CHAOS_LIVE && strictness != CHAOS_FOLLOWED &&
+        (stats.duplicate_rows != 0 || verdict->stored != verdict->rows + properties)) {
+      char text[128];
+      snprintf(text, sizeof text, "%llu rows are stored, of which %llu are rows seen before",
+               (unsigned long long)verdict->stored, (unsigned long long)stats.duplicate_rows);
+      tell(&j, UINT64_MAX, text);
     }
   }
   verdict->losses = j.losses;

@@ -11,14 +11,21 @@ const char *const chaos_end_names[CHAOS_END_COUNT] = {"unplanned", "close",   "r
 
 const char *chaos_scenario_name(unsigned bit)
 {
-  static const char *const names[] = {"kill",  "stop",  "crash",   "exit",  "fork",  "churn", "limit",
-                                      "tools", "adopt", "orphans", "spool", "tmpfs", "ext4"};
+  static const char *const names[] = {"kill",  "stop",   "crash",   "exit",  "fork", "churn", "limit",
+                                      "tools", "adopt",  "orphans", "spool", "mix",  "pair",  "cancel",
+                                      "late",  "finish", "follow",  "tmpfs", "ext4"};
   for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
     if (bit == 1U << i) {
       return names[i];
     }
   }
   return NULL;
+}
+
+void chaos_other_path(const char *path, char *out, size_t size)
+{
+  const char *name = strrchr(path, '/') + 1; /* chaos.rrd, chaos.rrd.zst */
+  snprintf(out, size, "%.*sother%s", (int)(name - path), path, strchr(name, '.'));
 }
 
 static chaos_end pick_end(unsigned scenario, chaos_random *random)
@@ -63,6 +70,10 @@ chaos_plan chaos_plan_of(const chaos_round *round, uint32_t number)
   }
   plan.threads = 1 + (uint32_t)chaos_below(&random, chaos_chance(&random, 30) ? 8 : 3);
   plan.seed = chaos_next(&random);
+  plan.pair = (scenario & CHAOS_PAIR) != 0 && chaos_chance(&random, 50);
+  plan.cancel = (scenario & CHAOS_CANCEL) != 0 && chaos_chance(&random, 50);
+  plan.late = (scenario & CHAOS_LATE) != 0 && chaos_chance(&random, 70);
+  plan.finish = (scenario & CHAOS_FINISH) != 0 && chaos_chance(&random, 50);
   plan.options.application_id = "chaos";
   plan.options.spool_directory = round->spool_directory;
   plan.options.compression = chaos_chance(&random, 50) ? RK_COMPRESSION_NONE : RK_COMPRESSION_LZ4;

@@ -13,7 +13,7 @@
 #include "chaos.h"
 
 #define LIVE_MAX   16U
-#define TOOLS_MAX  2U
+#define TOOLS_MAX  3U
 #define ROUND_TIME 20.0 /* s; a round that does not come to its kills ends */
 #define HANG_TIME  60.0 /* s that processes have for their ends */
 
@@ -100,13 +100,13 @@ static void start_writer(run *r)
   r->counts->processes++;
 }
 
-static void start_tool(run *r)
+/* `pick`: 5 follows. */
+static void start_tool(run *r, uint64_t pick)
 {
   child *c = free_child(r);
   if (c == NULL || access(r->round->path, R_OK) != 0) {
     return;
   }
-  const uint64_t pick = chaos_below(&r->random, 5);
   fflush(NULL);
   const pid_t pid = fork();
   if (pid == 0) {
@@ -114,9 +114,9 @@ static void start_tool(run *r)
     if (r->round->spool_directory != NULL) {
       setenv("RRDKIT_SPOOL_DIR", r->round->spool_directory, 1);
     }
-    if (pick == 0) {
+    if (pick == 0 || pick == 5) {
       chaos_verdict verdict;
-      _exit(chaos_judge(r->round, r->round->path, CHAOS_LIVE, &verdict) == 0 ? 0 : 1);
+      _exit(chaos_judge(r->round, r->round->path, pick == 5 ? CHAOS_FOLLOWED : CHAOS_LIVE, &verdict) == 0 ? 0 : 1);
     }
     const int null = open("/dev/null", O_RDWR);
     dup2(null, STDOUT_FILENO);
@@ -139,8 +139,10 @@ static void start_tool(run *r)
 
 static void tool_ended(run *r, const child *c, int status)
 {
-  static const char *const names[] = {"checking reader", "rrd-merge", "rrd-check", "rrd-dump --info", "rrd-dump -n"};
-  if (!WIFEXITED(status) || (WEXITSTATUS(status) != 0 && (WEXITSTATUS(status) != 3 || c->number == 0))) {
+  static const char *const names[] = {"checking reader", "rrd-merge",   "rrd-check",
+                                      "rrd-dump --info", "rrd-dump -n", "follower"};
+  if (!WIFEXITED(status) ||
+      (WEXITSTATUS(status) != 0 && (WEXITSTATUS(status) != 3 || c->number == 0 || c->number == 5))) {
     fprintf(stderr, "log_chaos: %s of the live recording: %s %d\n", names[c->number],
             WIFEXITED(status) ? "exit status" : "signal", WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
     r->mistakes++;
@@ -309,6 +311,7 @@ unsigned chaos_round_run(const chaos_round *round, const char *program, uint64_t
   const double start = chaos_seconds();
   double next_tool = start, next_fill = start + 0.1;
   int64_t budget = CHAOS_DISK_BUDGET / 8 * 7;
+  bool follows = false;
   const double least = (round->scenario & CHAOS_DISKS) != 0 ? start + 2 : start; /* time to fill and to free */
   for (double now = start; now < start + ROUND_TIME; now = chaos_seconds()) {
     if (now >= least && (counts->kills >= kills || counts->processes >= 2 * kills + 4)) {
@@ -318,8 +321,12 @@ unsigned chaos_round_run(const chaos_round *round, const char *program, uint64_t
     if (live_count(r, false) < concurrency) {
       start_writer(r);
     }
+    if ((round->scenario & CHAOS_FOLLOW) != 0 && !follows && access(round->path, R_OK) == 0) {
+      start_tool(r, 5);
+      follows = true;
+    }
     if ((round->scenario & CHAOS_TOOLS) != 0 && now >= next_tool && live_count(r, true) < TOOLS_MAX) {
-      start_tool(r);
+      start_tool(r, chaos_below(&r->random, 5));
       next_tool = now + (double)chaos_below(&r->random, 400000) / 1e6;
     }
     if ((round->scenario & CHAOS_DISKS) != 0 && now >= next_fill) {

@@ -15,8 +15,11 @@
 
 typedef struct writer {
   const chaos_round *round;
-  rk_recording *recording;
+  chaos_round other; /* the same, of the other recording */
+  char other_path[4400];
+  rk_recording *recordings[CHAOS_HANDLES]; /* the first; a second handle on it; the other recording; NULL: none */
   uint32_t number;
+  pid_t pid;
   chaos_plan plan;
   _Atomic uint32_t stop;
 } writer;
@@ -26,35 +29,97 @@ static bool stopped(const writer *w)
   return atomic_load(&w->stop) != 0 || atomic_load(&w->round->truth->stop) != 0;
 }
 
+/* ---- Threads that log ---- */
+
+/* A thread's loggers, one of each handle, by turns. */
+typedef struct bundle {
+  const writer *writer;
+  unsigned count;
+  chaos_logger loggers[CHAOS_HANDLES];
+} bundle;
+
+/* Thread-specific data whose destructors run before and after the library's own: glibc takes them as they were made. */
+static pthread_key_t bundle_key, late_key;
+
+static void end_bundle(void *data)
+{
+  bundle *b = data;
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL); /* a thread that returned may yet be cancelled here */
+  for (unsigned i = 0; b->writer->plan.late && i < b->count; i++) {
+    chaos_logger_log(&b->loggers[i]);
+  }
+  for (unsigned i = 0; i < b->count; i++) {
+    chaos_logger_end(&b->loggers[i]);
+  }
+  free(b);
+}
+
+static bundle *make_bundle(const writer *w, unsigned least)
+{
+  bundle *b = malloc(sizeof *b);
+  if (b != NULL) {
+    b->writer = w;
+    b->count = 0;
+    for (unsigned i = 0; i < CHAOS_HANDLES; i++) {
+      const chaos_round *round = i == 2 ? &w->other : w->round;
+      b->count += w->recordings[i] != NULL && chaos_logger_start(&b->loggers[b->count], round, w->recordings[i]);
+    }
+    if (b->count < least) {
+      end_bundle(b);
+      b = NULL;
+    }
+  }
+  return b;
+}
+
+/* The library has given the thread's rings back: it takes others, as another writer. */
+static void log_late(void *data)
+{
+  static _Thread_local int times;
+  pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+  bundle *b = make_bundle(data, 0);
+  if (b != NULL) {
+    end_bundle(b);
+  }
+  if (times++ < 2) {
+    pthread_setspecific(late_key, data);
+  }
+}
+
 /* Logs up to `rows` rows; what is beyond the round's budget has to wait, alive. */
 static void log_rows(const writer *w, uint64_t rows)
 {
-  chaos_logger logger;
-  if (!chaos_logger_start(&logger, w->round, w->recording)) {
+  bundle *b = make_bundle(w, 1);
+  if (b == NULL) {
     return;
   }
-  chaos_random random = {chaos_mix(w->round->seed ^ logger.slot)};
+  pthread_setspecific(bundle_key, b); /* the thread's end ends it */
+  if (w->plan.late) {
+    pthread_setspecific(late_key, w);
+  }
+  chaos_random random = {chaos_mix(w->round->seed ^ b->loggers[0].slot)};
   for (uint64_t row = 0; row < rows && !stopped(w);) {
+    pthread_testcancel();
     if (atomic_load_explicit(&w->round->truth->budget, memory_order_relaxed) <= 0) {
       chaos_sleep_us(2000);
       continue;
     }
-    if (!chaos_logger_log(&logger)) {
+    chaos_logger *logger = &b->loggers[chaos_below(&random, b->count)];
+    if (!chaos_logger_log(logger)) {
       break;
     }
     row++;
-    if (logger.habit.pause_us != 0 && row % logger.habit.pause_every == 0) {
-      chaos_sleep_us(chaos_below(&random, logger.habit.pause_us));
+    if (logger->habit.pause_us != 0 && row % logger->habit.pause_every == 0) {
+      chaos_sleep_us(chaos_below(&random, logger->habit.pause_us));
     }
-    if (logger.habit.flush_every != 0 && row % logger.habit.flush_every == 0) {
+    if (logger->habit.flush_every != 0 && row % logger->habit.flush_every == 0) {
       if (chaos_chance(&random, 5)) {
-        rk_recording_sync(w->recording);
+        rk_recording_sync(logger->recording);
       } else {
-        rk_recording_flush(w->recording); /* may be refused where the disk is full */
+        rk_recording_flush(logger->recording); /* may be refused where the disk is full */
       }
     }
   }
-  chaos_logger_end(&logger);
 }
 
 static void *log_forever(void *argument)
@@ -68,6 +133,32 @@ static void *log_shortly(void *argument)
   const writer *w = argument;
   chaos_random random = {w->plan.seed ^ (uint64_t)gettid()};
   log_rows(w, chaos_below(&random, 50));
+  return NULL;
+}
+
+/* Threads that are cancelled wherever they are. */
+static void *cancel(void *argument)
+{
+  writer *w = argument;
+  chaos_random random = {w->plan.seed ^ 4};
+  while (!stopped(w) && atomic_load(&w->round->truth->slot_count) < CHAOS_SLOTS / 2) {
+    pthread_t threads[4];
+    const unsigned count = 1 + (unsigned)chaos_below(&random, 4);
+    unsigned made = 0;
+    while (made < count && pthread_create(&threads[made], NULL, log_forever, w) == 0) {
+      made++;
+    }
+    chaos_sleep_us(chaos_log_uniform(&random, 10, 50000));
+    while (atomic_load(&w->round->truth->budget) <= 0 && !stopped(w)) {
+      chaos_sleep_us(2000);
+    }
+    for (unsigned i = 0; i < made; i++) {
+      pthread_cancel(threads[i]);
+    }
+    for (unsigned i = 0; i < made; i++) {
+      pthread_join(threads[i], NULL);
+    }
+  }
   return NULL;
 }
 
@@ -129,7 +220,70 @@ static void *exit_process(void *argument)
   return NULL;
 }
 
+/* ---- Exit handlers ---- */
+
+static writer the; /* outlives main, as the threads may */
+
+/* Registered after the library's own, and hence called before it closes. */
+static void log_at_exit(void)
+{
+  pthread_t thread;
+  if (the.pid == getpid() && the.recordings[0] != NULL) {
+    if (gettid() != the.pid) { /* who may have opened the recording has logged its start already */
+      log_late(&the);
+    }
+    if (pthread_create(&thread, NULL, log_shortly, &the) == 0) {
+      pthread_join(thread, NULL);
+    }
+  }
+}
+
+/* Registered before it: all is closed. */
+static void log_too_late(void)
+{
+  if (the.pid != getpid() || the.recordings[0] == NULL) {
+    return;
+  }
+  for (unsigned i = 0; i < CHAOS_HANDLES; i++) {
+    if (the.recordings[i] != NULL &&
+        rk_log_scalar(the.recordings[i], rk_entity_at(the.recordings[i], "late"), 1) == RK_OK) {
+      fprintf(stderr, "log_chaos: a row was taken after exit had closed the recording\n");
+      atomic_fetch_add(&the.round->truth->failures, 1);
+    }
+  }
+}
+
 /* ---- Fork storms ---- */
+
+static int fail(const char *what, rk_status status, const rk_error *error)
+{
+  if (status == RK_ERR_IO) {
+    return CHAOS_REFUSED;
+  }
+  fprintf(stderr, "log_chaos: %d: %s: %s: %s\n", (int)getpid(), what, rk_status_text(status), error->message);
+  return 1;
+}
+
+/* An exit status. */
+static int close_all(const writer *w)
+{
+  int result = 0;
+  for (unsigned i = 0; i < CHAOS_HANDLES; i++) {
+    rk_recording *recording = w->recordings[i];
+    if (recording != NULL) {
+      const bool finish = w->plan.finish && i != 1;
+      const rk_status status = finish ? rk_recording_finish(recording) : rk_recording_close(recording);
+      /* Others have it open, or it was closed before the fork. */
+      if (status != RK_OK && !(finish && (status == RK_ERR_CONFLICT || status == RK_ERR_MISUSE))) {
+        rk_error error;
+        rk_recording_error(recording, &error);
+        const int failed = fail("close", status, &error);
+        result = result == 1 ? 1 : failed;
+      }
+    }
+  }
+  return result;
+}
 
 /* A forked child: it logs a little through the handle that it inherited, and dies. */
 static _Noreturn void run_child(writer *w, uint32_t number, uint64_t seed)
@@ -150,15 +304,7 @@ static _Noreturn void run_child(writer *w, uint32_t number, uint64_t seed)
   }
   end_process(w, number, end);
   atomic_store(&w->round->truth->processes[number].ending, CHAOS_END_CLOSE);
-  const rk_status status = rk_recording_close(w->recording);
-  if (status != RK_OK) {
-    rk_error error;
-    rk_recording_error(w->recording, &error);
-    if (status != RK_ERR_IO) {
-      fprintf(stderr, "log_chaos: a child's close: %s: %s\n", rk_status_text(status), error.message);
-    }
-  }
-  _exit(status == RK_OK ? 0 : status == RK_ERR_IO ? CHAOS_REFUSED : 1);
+  _exit(close_all(w));
 }
 
 static void reap(const writer *w)
@@ -208,15 +354,6 @@ static void apply_limit(const writer *w)
   signal(SIGXFSZ, w->plan.limit_is_kind ? SIG_IGN : SIG_DFL);
 }
 
-static int fail(const char *what, rk_status status, const rk_error *error)
-{
-  if (status == RK_ERR_IO) {
-    return CHAOS_REFUSED;
-  }
-  fprintf(stderr, "log_chaos: %d: %s: %s: %s\n", (int)getpid(), what, rk_status_text(status), error->message);
-  return 1;
-}
-
 /* Waits for the end of its life, or of the round's. */
 static void live(const writer *w)
 {
@@ -240,33 +377,67 @@ static void crash(int signal_number)
   kill(getpid(), signal_number);
 }
 
+/* The handles beside the first; where the system refuses, it goes without. */
+static bool open_others(writer *w)
+{
+  for (unsigned i = 1; w->plan.pair && i < CHAOS_HANDLES; i++) {
+    rk_error error = {0};
+    const rk_status status =
+        rk_recording_open(i == 2 ? w->other_path : w->round->path, &w->plan.options, &w->recordings[i], &error);
+    if (status != RK_OK && fail("open", status, &error) == 1) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static rk_status open_all(writer *w, rk_error *error)
+{
+  pthread_key_create(&bundle_key, end_bundle);
+  if (w->plan.late) {
+    atexit(log_too_late);
+  }
+  const rk_status status = rk_recording_open(w->round->path, &w->plan.options, &w->recordings[0], error);
+  if (status == RK_OK) {
+    rk_recording_clear_error(w->recordings[0]); /* makes the library's key */
+    if (w->plan.late) {
+      atexit(log_at_exit);
+    }
+  }
+  pthread_key_create(&late_key, log_late);
+  return status;
+}
+
 int chaos_process_run(const chaos_round *round, uint32_t number)
 {
   signal(SIGSEGV, crash);
   signal(SIGBUS, crash);
-  static writer the; /* outlives main, as the threads may */
   writer *w = &the;
-  *w = (writer){.round = round, .number = number, .plan = chaos_plan_of(round, number)};
+  *w = (writer){
+      .round = round, .other = *round, .number = number, .plan = chaos_plan_of(round, number), .pid = getpid()};
+  w->other.file = 1;
+  w->other.path = w->other_path;
+  chaos_other_path(round->path, w->other_path, sizeof w->other_path);
   if (w->plan.limit) {
     apply_limit(w);
   }
   rk_error error = {0};
-  const rk_status opened = rk_recording_open(round->path, &w->plan.options, &w->recording, &error);
+  const rk_status opened = open_all(w, &error);
   if (opened != RK_OK) {
     return fail("open", opened, &error);
   }
-  pthread_t threads[10];
+  if (!open_others(w)) {
+    return 1;
+  }
+  void *(*const helpers[])(void *) = {churn, storm, cancel};
+  const bool helps[] = {w->plan.churn, w->plan.storm, w->plan.cancel};
+  pthread_t threads[12];
   unsigned count = 0;
-  if (!w->plan.adopter) {
-    for (unsigned i = 0; i < w->plan.threads; i++) {
-      count += pthread_create(&threads[count], NULL, log_forever, w) == 0;
-    }
-    if (w->plan.churn) {
-      count += pthread_create(&threads[count], NULL, churn, w) == 0;
-    }
-    if (w->plan.storm) {
-      count += pthread_create(&threads[count], NULL, storm, w) == 0;
-    }
+  for (unsigned i = 0; !w->plan.adopter && i < w->plan.threads; i++) {
+    count += pthread_create(&threads[count], NULL, log_forever, w) == 0;
+  }
+  for (unsigned i = 0; !w->plan.adopter && i < 3; i++) {
+    count += helps[i] && pthread_create(&threads[count], NULL, helpers[i], w) == 0;
   }
   live(w);
   const bool round_is_over = atomic_load(&round->truth->stop) != 0 && w->plan.by_harness;
@@ -290,13 +461,15 @@ int chaos_process_run(const chaos_round *round, uint32_t number)
     }
     count = 0;
   }
-  const rk_status closed = rk_recording_close(w->recording);
-  rk_recording_error(w->recording, &error);
+  const int closed = close_all(w);
   atomic_store(&w->stop, 1);
   for (unsigned i = 0; i < count; i++) {
     pthread_join(threads[i], NULL);
   }
   reap(w);
-  rk_recording_free(w->recording);
-  return closed == RK_OK ? 0 : fail("close", closed, &error);
+  for (unsigned i = 0; i < CHAOS_HANDLES; i++) {
+    rk_recording_free(w->recordings[i]);
+    w->recordings[i] = NULL;
+  }
+  return closed;
 }
