@@ -6,6 +6,8 @@
 #include "format/utf8.h"
 
 #define ITEMS_MAX ((int64_t)INT32_MAX) /* elements of any node; no product with a width overflows */
+/* Of one whose elements take no bytes. A chunk has as many rows, and 2^24 such elements are what readers take. */
+#define EMPTY_MAX 4096
 
 static bool has_validity_slot(rk_type_id type)
 {
@@ -20,6 +22,13 @@ static bool has_offsets(rk_type_id type)
 static int64_t first_buffer(rk_type_id type) /* validity aside */
 {
   return has_validity_slot(type) ? 1 : 0;
+}
+
+/* Whether elements take no bytes, neither here nor below. */
+static bool is_empty(const rk_field *field)
+{
+  return field->child_count == 0 ? !has_offsets(field->type) && rk_type_bits(field->type, field->size) == 0
+                                 : field->type == RK_TYPE_FIXED_SIZE_LIST && field->size == 0;
 }
 
 /* Bytes of buffer `index` for n elements, from first_buffer on; the bytes of text and binary follow from the offsets.
@@ -80,10 +89,51 @@ static bool shape_ok(const rk_field *field, const struct ArrowArray *array, int6
   return true;
 }
 
+/* Whether offsets [start, start + count] never fall. */
+static bool offsets_rise(const void *offsets, bool wide, int64_t start, int64_t count)
+{
+  for (int64_t i = start; i < start + count; i++) {
+    if (rk_offset_at(offsets, i, wide) > rk_offset_at(offsets, i + 1, wide)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+static int child_of_type_id(const rk_field *field, int8_t type_id)
+{
+  for (size_t i = 0; i < field->child_count; i++) {
+    if (field->type_ids[i] == type_id) {
+      return (int)i;
+    }
+  }
+  return -1;
+}
+
+/* Whether elements [start, start + count) of a union are of children that are there. */
+static bool union_ok(const rk_field *field, const struct ArrowArray *array, int64_t start, int64_t count)
+{
+  const uint8_t *ids = array->buffers[0];
+  for (int64_t i = start; i < start + count; i++) {
+    const int child = child_of_type_id(field, (int8_t)ids[i]);
+    if (child < 0) {
+      return false;
+    }
+    if (field->type == RK_TYPE_DENSE_UNION) {
+      const int32_t at = rk_load_i32((const uint8_t *)array->buffers[1] + 4 * i);
+      if (at < 0 || at >= array->children[child]->length) {
+        return false;
+      }
+    }
+  }
+  return true;
+}
+
 static size_t flat_size(const rk_field *field, const struct ArrowArray *array, int64_t start, int64_t count,
                         size_t limit, unsigned depth)
 {
-  if (array == NULL || depth > RK_TYPE_DEPTH_MAX || !shape_ok(field, array, count)) {
+  if (array == NULL || depth > RK_TYPE_DEPTH_MAX || !shape_ok(field, array, count) ||
+      (count > EMPTY_MAX && is_empty(field))) {
     return SIZE_MAX;
   }
   size_t size = RK_FLAT_NODE;
@@ -96,7 +146,8 @@ static size_t flat_size(const rk_field *field, const struct ArrowArray *array, i
   if (has_offsets(field->type)) {
     int64_t first;
     const int64_t items = ranges(array, rk_type_is_wide(field->type), start, count, &first);
-    if (first < 0 || items < 0 || items > ITEMS_MAX) {
+    if (first < 0 || items < 0 || items > ITEMS_MAX ||
+        !offsets_rise(array->buffers[1], rk_type_is_wide(field->type), start, count)) {
       return SIZE_MAX;
     }
     if (rk_type_is_bytes(field->type)) {
@@ -123,7 +174,7 @@ static size_t flat_size(const rk_field *field, const struct ArrowArray *array, i
     }
     size += more;
   }
-  return size > limit ? SIZE_MAX : size;
+  return size > limit || (rk_type_is_union(field->type) && !union_ok(field, array, start, count)) ? SIZE_MAX : size;
 }
 
 size_t rk_flat_size(const rk_field *field, const struct ArrowArray *array, int64_t start, int64_t count, size_t limit)
@@ -228,22 +279,6 @@ static RK_FAR const uint8_t *take(flat_cursor *cursor, size_t size)
   return at;
 }
 
-static bool offsets_ok(const uint8_t *offsets, bool wide, int64_t count)
-{
-  int64_t last = rk_offset_at(offsets, 0, wide);
-  if (last != 0) {
-    return false;
-  }
-  for (int64_t i = 1; i <= count; i++) {
-    const int64_t offset = rk_offset_at(offsets, i, wide);
-    if (offset < last || offset > ITEMS_MAX) {
-      return false;
-    }
-    last = offset;
-  }
-  return true;
-}
-
 static bool text_ok(const uint8_t *offsets, bool wide, const uint8_t *text, int64_t count)
 {
   const int64_t size = rk_offset_at(offsets, count, wide);
@@ -281,34 +316,6 @@ static rk_status mend_text(rk_arena *arena, bool wide, int64_t count, const void
   return copy == NULL ? RK_ERR_NO_MEMORY : RK_OK;
 }
 
-static int child_of_type_id(const rk_field *field, int8_t type_id)
-{
-  for (size_t i = 0; i < field->child_count; i++) {
-    if (field->type_ids[i] == type_id) {
-      return (int)i;
-    }
-  }
-  return -1;
-}
-
-static bool union_ok(const rk_field *field, const struct ArrowArray *array)
-{
-  const uint8_t *ids = array->buffers[0];
-  for (int64_t i = 0; i < array->length; i++) {
-    const int child = child_of_type_id(field, (int8_t)ids[i]);
-    if (child < 0) {
-      return false;
-    }
-    if (field->type == RK_TYPE_DENSE_UNION) {
-      const int32_t at = rk_load_i32((const uint8_t *)array->buffers[1] + 4 * i);
-      if (at < 0 || at >= array->children[child]->length) {
-        return false;
-      }
-    }
-  }
-  return true;
-}
-
 /* The node's buffers; *items: how many elements each child has (-1: its node says). */
 static rk_status read_buffers(flat_cursor *cursor, const rk_field *field, struct ArrowArray *array, bool validity,
                               int64_t *items)
@@ -337,10 +344,10 @@ static rk_status read_buffers(flat_cursor *cursor, const rk_field *field, struct
     return RK_OK;
   }
   const bool wide = rk_type_is_wide(field->type);
-  if (!offsets_ok(buffers[1], wide, count)) {
+  *items = rk_offset_at(buffers[1], count, wide);
+  if (rk_offset_at(buffers[1], 0, wide) != 0 || !offsets_rise(buffers[1], wide, 0, count) || *items > ITEMS_MAX) {
     return RK_ERR_CORRUPT;
   }
-  *items = rk_offset_at(buffers[1], count, wide);
   if (rk_type_is_bytes(field->type)) {
     buffers[2] = take(cursor, (size_t)*items);
     if (buffers[2] == NULL) {
@@ -385,7 +392,8 @@ static rk_status flat_read(flat_cursor *cursor, const rk_field *field, int64_t l
     pointers[i] = &children[i];
     status = flat_read(cursor, &field->children[i], items, &children[i], depth + 1);
   }
-  return status == RK_OK && rk_type_is_union(field->type) && !union_ok(field, array) ? RK_ERR_CORRUPT : status;
+  return status == RK_OK && rk_type_is_union(field->type) && !union_ok(field, array, 0, array->length) ? RK_ERR_CORRUPT
+                                                                                                       : status;
 }
 
 rk_status rk_flat_read(rk_arena *arena, const rk_field *field, const uint8_t *data, size_t size, int64_t count,

@@ -13,8 +13,9 @@
 #define RK_FLAT_NODE 16
 
 /* Bytes that elements [start, start + count) of `array` take in flat form, or SIZE_MAX when the array has not the shape
- * of the type (buffer and child counts, missing buffers, ranges) or is larger than `limit`. The array's buffers are the
- * caller's and trusted to be as long as the array says. */
+ * of the type (buffer and child counts, missing buffers, ranges, offsets that fall, unknown type ids), is larger than
+ * `limit`, or has more than 4096 elements that take no bytes. The array's buffers are the caller's and
+ * trusted to be as long as the array says. */
 size_t rk_flat_size(const rk_field *field, const struct ArrowArray *array, int64_t start, int64_t count, size_t limit);
 /* Writes them at `out` (8-byte aligned); returns the end. Only after rk_flat_size was content. */
 uint8_t *rk_flat_write(const rk_field *field, const struct ArrowArray *array, int64_t start, int64_t count,

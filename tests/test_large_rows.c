@@ -271,6 +271,53 @@ static void test_refused(void **state)
   free(file);
 }
 
+/* The same in rows that fit the ring, where only the drain would find out, too late for the caller; and elements that
+ * take no bytes, of which a chunk's rows could have more than offsets can count. Rows beside them stay. */
+static void test_refused_small(void **state)
+{
+  const scene *s = *state;
+  rk_recording *r = open_here(s);
+  static const int32_t falling[] = {0, 3, 1, 3}, at[] = {0, 1, 9};
+  static const int8_t known[] = {0, 0, 0}, unknown[] = {0, 9, 0};
+  const struct ArrowArray bytes = {.length = 3, .n_buffers = 2, .buffers = (const void *[]){NULL, "abc"}},
+                          *children[] = {&bytes};
+  struct ArrowArray **const below = (struct ArrowArray **)(uintptr_t)children;
+  const int64_t most = 4096;
+  const struct {
+    const char *type;
+    struct ArrowArray array;
+  } bad[] = {
+      {"+l(!:C)", {3, 0, 0, 2, 1, (const void *[]){NULL, falling}, below, NULL, NULL, NULL}},
+      {"u", {3, 0, 0, 3, 0, (const void *[]){NULL, falling, "abc"}, NULL, NULL, NULL, NULL}},
+      {"+ud:0(a!:C)", {3, 0, 0, 2, 1, (const void *[]){unknown, at}, below, NULL, NULL, NULL}},
+      {"+ud:0(a!:C)", {3, 0, 0, 2, 1, (const void *[]){known, at}, below, NULL, NULL, NULL}},
+      {"+us:0(a!:C)", {3, 0, 0, 1, 1, (const void *[]){unknown}, below, NULL, NULL, NULL}},
+      {"n", {most + 1, 0, 0, 0, 0, NULL, NULL, NULL, NULL, NULL}},
+      {"+s", {most + 1, 0, 0, 1, 0, (const void *[]){NULL}, NULL, NULL, NULL, NULL}},
+      {"w:0", {most + 1, 0, 0, 2, 0, (const void *[]){NULL, ""}, NULL, NULL, NULL, NULL}},
+  };
+  const rk_entity *entity = rk_entity_at(r, "a");
+  const rk_component *number = rk_component_at(r, "number", "i", NULL, NULL);
+  enum { BAD = sizeof bad / sizeof bad[0] };
+  for (int32_t i = 0; i < BAD; i++) {
+    char name[32];
+    snprintf(name, sizeof name, "bad_%d", i);
+    const rk_cell cells[] = {{.component = number, .count = 1, .values = &i},
+                             {.component = rk_component_at(r, name, bad[i].type, NULL, NULL), .array = &bad[i].array}};
+    assert_int_equal(rk_log(r, entity, cells, 2), RK_ERR_MISUSE);
+    assert_int_equal(rk_log(r, entity, cells, 1), RK_OK);
+  }
+  const struct ArrowArray nulls = {.length = most};
+  const rk_cell many = {.component = rk_component_at(r, "nulls", "n", NULL, NULL), .array = &nulls};
+  for (int i = 0; i < 4096; i++) {
+    assert_int_equal(rk_log(r, entity, &many, 1), RK_OK);
+  }
+  rk_recording_free(r);
+  appended *file = appended_read(s->path, NULL, NULL);
+  assert_int_equal(file->row_count, 1 + BAD + 4096);
+  free(file);
+}
+
 /* ---- Memory ---- */
 
 /* What a large row took is kept for the next one and given back when none comes. The sanitizers' allocators tell
@@ -300,7 +347,8 @@ static void test_memory(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      IN_SCENE(test_arrays), IN_SCENE(test_empty), IN_SCENE(test_values), IN_SCENE(test_refused), IN_SCENE(test_memory),
+      IN_SCENE(test_arrays),  IN_SCENE(test_empty),         IN_SCENE(test_values),
+      IN_SCENE(test_refused), IN_SCENE(test_refused_small), IN_SCENE(test_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

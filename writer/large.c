@@ -66,18 +66,15 @@ static struct ArrowArray *lend_span(rk_arena *arena, const rk_field *field, cons
   return lent->array.children[0] == NULL ? NULL : &lent->array;
 }
 
-/* Whether the caller's array, whose shape is right, can be encoded as it is: its offsets grow and its text is valid. Of
- * sparse unions nobody looks at the ids, as the encoder does at dense ones'. */
+/* Whether the caller's array, which was measured, can be encoded as it is: its text is valid. */
 static bool is_lendable(const rk_field *field, const struct ArrowArray *array)
 {
   const bool wide = rk_type_is_wide(field->type);
-  const bool is_text = field->type == RK_TYPE_UTF8 || field->type == RK_TYPE_LARGE_UTF8;
-  if (rk_type_is_bytes(field->type) || rk_type_is_ranges(field->type)) {
+  if (field->type == RK_TYPE_UTF8 || field->type == RK_TYPE_LARGE_UTF8) {
     for (int64_t i = array->offset; i < array->offset + array->length; i++) {
       const int64_t begin = rk_offset_at(array->buffers[1], i, wide),
                     end = rk_offset_at(array->buffers[1], i + 1, wide);
-      if (begin > end ||
-          (is_text && begin < end && !rk_utf8_valid((const char *)array->buffers[2] + begin, (size_t)(end - begin)))) {
+      if (begin < end && !rk_utf8_valid((const char *)array->buffers[2] + begin, (size_t)(end - begin))) {
         return false;
       }
     }
@@ -87,7 +84,7 @@ static bool is_lendable(const rk_field *field, const struct ArrowArray *array)
       return false;
     }
   }
-  return field->type != RK_TYPE_SPARSE_UNION;
+  return true;
 }
 
 /* What cannot be lent, by way of the form that it has in rings. */
@@ -177,9 +174,7 @@ rk_status rk_log_large(rk_thread *thread, const rk_entity *entity, const rk_cell
   if (status == RK_OK) {
     status = append(thread, &row, lent, cell_count);
   } else {
-    status = status == RK_ERR_NO_MEMORY ? status : RK_ERR_MISUSE;
-    rk_fail(&thread->error, status, RK_NO_OFFSET,
-            status == RK_ERR_NO_MEMORY ? "no memory for a large row" : "an array is damaged: its offsets or type ids");
+    rk_fail(&thread->error, status, RK_NO_OFFSET, "no memory for a large row");
   }
   rk_arena_free(&arena);
   if (status == RK_OK) {
