@@ -439,12 +439,51 @@ static void test_fillers(void **state)
   rk_recording_free(recording);
 }
 
+/* Somebody cuts the file, and it grows again beyond where the walk had come, which is then within a record: that is
+ * not taken for a torn one. */
+static void test_cut(void **state)
+{
+  const scene *s = *state;
+  for (off_t cut = 50; cut > 0; cut = cut * 7 / 3) {
+    rk_recording *recording = open_one(s->path, NULL);
+    for (unsigned i = 0; i < 20; i++) {
+      log_rows(recording, "own", 1 + i % 5);
+      assert_int_equal(rk_recording_flush(recording), RK_OK);
+    }
+    while (!rk_heal_walk(recording, 100)) {
+    }
+    struct stat info;
+    assert_int_equal(stat(s->path, &info), 0);
+    if (info.st_size - cut < (off_t)recording->floor) {
+      cut = -1;
+    } else {
+      assert_int_equal(truncate(s->path, info.st_size - cut), 0);
+      log_rows(recording, "own", 1); /* heals what was cut */
+      assert_int_equal(rk_recording_flush(recording), RK_OK);
+      size_t expected = read_rows(s->path);
+      for (unsigned i = 0; i < 20 || (info.st_size - cut) + (off_t)i * 700 < info.st_size + 9000; i++) {
+        log_rows(recording, "own", 1 + (i + (unsigned)cut) % 7);
+        expected += 1 + (i + (unsigned)cut) % 7;
+        assert_int_equal(rk_recording_flush(recording), RK_OK);
+        rk_heal_walk(recording, 100);
+      }
+      while (!rk_heal_walk(recording, 100)) {
+      }
+      assert_int_equal(read_rows(s->path), expected);
+      walk_file(s->path);
+    }
+    rk_recording_free(recording);
+    assert_int_equal(unlink(s->path), 0);
+  }
+}
+
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      IN_SCENE(test_before_own),   IN_SCENE(test_before_own_long_ids), IN_SCENE(test_walk),
-      IN_SCENE(test_moved_before), IN_SCENE(test_ends_alike),          IN_SCENE(test_race),
-      IN_SCENE(test_fillers),
+      IN_SCENE(test_before_own), IN_SCENE(test_before_own_long_ids),
+      IN_SCENE(test_walk),       IN_SCENE(test_moved_before),
+      IN_SCENE(test_ends_alike), IN_SCENE(test_race),
+      IN_SCENE(test_fillers),    IN_SCENE(test_cut),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

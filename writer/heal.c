@@ -364,6 +364,10 @@ static bool walk(rk_recording *recording, size_t frames)
       tail->last = -1;
       continue;
     }
+    if (!rk_ends_sound(recording, at)) { /* somebody has cut the file, and this is not where a frame ended */
+      tail->walked = (off_t)recording->floor;
+      return at <= tail->walked;
+    }
     const off_t next = at == healed ? -1 : next_sound(recording, at, limit); /* once is enough */
     healed = at;
     int failed = 0;
