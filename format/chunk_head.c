@@ -17,8 +17,8 @@ typedef struct head {
   /* The record batch's. */
   const uint8_t *nodes, *buffers; /* the next ones */
   size_t node_count, buffer_count;
-  size_t body;     /* where it begins */
-  size_t expected; /* where in it the next buffer begins */
+  size_t body;  /* where it begins */
+  size_t taken; /* of it, by the buffers so far */
 } head;
 
 typedef struct message {
@@ -74,7 +74,7 @@ static bool take_node(head *h, int64_t *length, int64_t *null_count)
   return *length >= 0 && *null_count >= 0 && *null_count <= *length && *length <= INT32_MAX;
 }
 
-/* The next buffer lies where it is expected, in the body. */
+/* The next buffer is aligned and lies in the body. */
 static bool take_buffer(head *h, size_t *at, uint64_t *size)
 {
   if (h->buffer_count == 0) {
@@ -84,11 +84,11 @@ static bool take_buffer(head *h, size_t *at, uint64_t *size)
   *size = rk_load_u64(h->buffers + 8);
   h->buffers += RK_IPC_BUFFER_SIZE;
   h->buffer_count--;
-  if (offset != h->expected || h->body > h->whole || !rk_range_ok(offset, *size, h->whole - h->body)) {
+  if (offset % RK_IPC_ALIGNMENT != 0 || !rk_range_ok(offset, *size, h->whole - h->body)) {
     return false;
   }
   *at = h->body + (size_t)offset;
-  h->expected = ((size_t)(offset + *size) + RK_IPC_ALIGNMENT - 1) / RK_IPC_ALIGNMENT * RK_IPC_ALIGNMENT;
+  h->taken += rk_align_up((size_t)*size, RK_IPC_ALIGNMENT);
   return true;
 }
 
@@ -283,8 +283,7 @@ rk_status rk_chunk_decode_head(rk_arena *arena, const void *data, size_t size, s
   if (status != RK_OK) {
     return status;
   }
-  if (h.node_count != 0 || h.buffer_count != 0 || m.body_size != h.expected ||
-      whole - h.body != h.expected + END_SIZE) {
+  if (h.node_count != 0 || h.buffer_count != 0 || m.body_size != h.taken || whole - h.body != h.taken + END_SIZE) {
     return RK_ERR_UNSUPPORTED;
   }
   status = rk_chunk_from_columns(arena, h.schema, columns, row_count, chunk, NULL);

@@ -300,7 +300,7 @@ static bool open_sheet(sheet *s, size_t capacity)
 }
 
 /* The batch with one row per chunk. */
-static rk_status encode_data(rk_arena *arena, rk_manifest *manifest, rk_buffer *out)
+static RK_FAR rk_status encode_data(rk_arena *arena, rk_manifest *manifest, rk_buffer *out)
 {
   const size_t component_count = manifest->component_numbering.count;
   const size_t timeline_count = manifest->timeline_numbering.count;
@@ -415,7 +415,7 @@ static rk_status put_part(rk_buffer *out, const rk_buffer *batch)
   return status;
 }
 
-static rk_status encode_manifest(rk_buffer *out, rk_manifest *manifest)
+static RK_FAR rk_status encode_manifest(rk_buffer *out, rk_manifest *manifest)
 {
   rk_arena arena = {0};
   rk_buffer scratch = {0};

@@ -187,7 +187,7 @@ static message start_message(rk_buffer *out, uint8_t header_type)
   return m;
 }
 
-static void align_stream(rk_buffer *out, size_t stream)
+static RK_FAR void align_stream(rk_buffer *out, size_t stream)
 {
   rk_buffer_append_zero(out, rk_align_up(out->size - stream, RK_IPC_ALIGNMENT) - (out->size - stream));
 }
@@ -232,10 +232,14 @@ static void append_schema(rk_buffer *out, const rk_field *schema, rk_ipc_head *h
   finish_metadata(&m, m.start);
 }
 
-static void append_end(rk_buffer *out)
+/* Nothing of the stream stays where it failed. */
+static rk_status end_stream(rk_buffer *out, size_t stream, rk_status status)
 {
   const uint32_t end[2] = {RK_IPC_CONTINUATION, 0};
   rk_buffer_append(out, end, sizeof end);
+  status = out->failed ? RK_ERR_NO_MEMORY : status;
+  out->size = status == RK_OK ? out->size : stream;
+  return status;
 }
 
 /* ---- Record batch ---- */
@@ -244,14 +248,15 @@ typedef struct encoder {
   rk_buffer *out;
   size_t body;         /* where the body begins */
   size_t node, buffer; /* where the next FieldNode and Buffer are written */
+  bool without_items;  /* of the column that is being added */
 } encoder;
 
-static RK_FAR void count_parts(const rk_field *field, size_t *nodes, size_t *buffers)
+static RK_FAR void add_sizes(const rk_field *field, size_t *nodes, size_t *buffers)
 {
-  ++*nodes;
-  *buffers += (size_t)rk_type_buffer_count(field->type);
+  *nodes += RK_IPC_NODE_SIZE;
+  *buffers += RK_IPC_BUFFER_SIZE * (size_t)rk_type_buffer_count(field->type);
   for (size_t i = 0; i < field->child_count; i++) {
-    count_parts(field->children + i, nodes, buffers);
+    add_sizes(field->children + i, nodes, buffers);
   }
 }
 
@@ -321,8 +326,7 @@ static rk_status add_offsets(encoder *e, const uint8_t *offsets, bool wide, int6
 static rk_status add_array(encoder *e, const rk_field *field, const struct ArrowArray *array, int64_t start,
                            int64_t count);
 
-/* The slice's own offsets may start anywhere in each child: children are cut to what is used, offsets count from there.
- */
+/* The slice's offsets may start anywhere in each child: children are cut to what is used, offsets count from there. */
 static rk_status add_dense(encoder *e, const rk_field *field, const struct ArrowArray *array, int64_t at, int64_t count)
 {
   int64_t low[128], high[128];
@@ -416,9 +420,32 @@ static rk_status add_array(encoder *e, const rk_field *field, const struct Arrow
   } else if (field->type == RK_TYPE_FIXED_SIZE_BINARY) {
     add_buffer(e, e->out->size); /* of no bytes */
   }
-  for (size_t c = 0; c < field->child_count && status == RK_OK; c++) {
+  for (size_t c = 0; c < field->child_count && status == RK_OK && !e->without_items; c++) {
     status = add_array(e, field->children + c, array->children[c], first, items);
   }
+  return status;
+}
+
+/* A list column's items come in the second round, behind what all columns have beside them: offsets that repeat from
+ * column to column then lie within reach of an LZ4 match, 64 KiB. */
+static RK_FAR rk_status add_column(encoder *e, const rk_field *field, const struct ArrowArray *array, int round)
+{
+  size_t node = e->node, buffer = e->buffer; /* the next column's */
+  add_sizes(field, &node, &buffer);
+  rk_status status = RK_OK;
+  const bool two_rounds = field->type == RK_TYPE_LIST && array->length > 0;
+  if (round == 0) {
+    e->without_items = two_rounds;
+    status = add_array(e, field, array, 0, array->length);
+  } else if (two_rounds) {
+    const int64_t first = rk_offset_at(array->buffers[1], array->offset, false);
+    const int64_t last = rk_offset_at(array->buffers[1], array->offset + array->length, false);
+    e->node += RK_IPC_NODE_SIZE;
+    e->buffer += (size_t)2 * RK_IPC_BUFFER_SIZE;
+    status = add_array(e, field->children, array->children[0], first, last - first);
+  }
+  e->node = node;
+  e->buffer = buffer;
   return status;
 }
 
@@ -427,7 +454,10 @@ static rk_status append_batch(rk_buffer *out, const rk_field *schema, const stru
 {
   size_t nodes = 0, buffers = 0;
   for (size_t i = 0; i < schema->child_count; i++) {
-    count_parts(schema->children + i, &nodes, &buffers);
+    if (columns[i]->length != row_count) {
+      return RK_ERR_MISUSE;
+    }
+    add_sizes(schema->children + i, &nodes, &buffers);
   }
   message m = start_message(out, RK_HEADER_BATCH);
   rk_fb_slot slots[RK_BATCH_SLOTS] = {
@@ -436,23 +466,21 @@ static rk_status append_batch(rk_buffer *out, const rk_field *schema, const stru
       [RK_BATCH_BUFFERS] = {.size = 4},
   };
   rk_fb_link(&m.fb, m.header, rk_fb_table(&m.fb, slots, RK_BATCH_SLOTS));
-  const size_t node = rk_fb_vector(&m.fb, nodes, RK_IPC_NODE_SIZE, 8);
+  const size_t node = rk_fb_vector(&m.fb, nodes / RK_IPC_NODE_SIZE, RK_IPC_NODE_SIZE, 8);
   rk_fb_link(&m.fb, slots[RK_BATCH_NODES].at, node);
-  const size_t buffer = rk_fb_vector(&m.fb, buffers, RK_IPC_BUFFER_SIZE, 8);
+  const size_t buffer = rk_fb_vector(&m.fb, buffers / RK_IPC_BUFFER_SIZE, RK_IPC_BUFFER_SIZE, 8);
   rk_fb_link(&m.fb, slots[RK_BATCH_BUFFERS].at, buffer);
   finish_metadata(&m, stream);
-  encoder e = {.out = out, .body = out->size, .node = node + 4, .buffer = buffer + 4};
-  for (size_t i = 0; i < schema->child_count; i++) {
-    if (columns[i]->length != row_count) {
-      return RK_ERR_MISUSE;
-    }
-    const rk_status status = add_array(&e, schema->children + i, columns[i], 0, row_count);
-    if (status != RK_OK) {
-      return status;
+  const size_t body = out->size;
+  rk_status status = RK_OK;
+  for (int round = 0; round < 2; round++) {
+    encoder e = {.out = out, .body = body, .node = node + 4, .buffer = buffer + 4};
+    for (size_t i = 0; i < schema->child_count && status == RK_OK; i++) {
+      status = add_column(&e, schema->children + i, columns[i], round);
     }
   }
-  rk_fb_patch(&m.fb, m.body_size, out->size - e.body, 8);
-  return RK_OK;
+  rk_fb_patch(&m.fb, m.body_size, out->size - body, 8);
+  return status;
 }
 
 rk_status rk_ipc_encode(rk_buffer *out, const rk_field *schema, rk_ipc_head *head,
@@ -460,23 +488,12 @@ rk_status rk_ipc_encode(rk_buffer *out, const rk_field *schema, rk_ipc_head *hea
 {
   const size_t stream = out->size;
   append_schema(out, schema, head);
-  const rk_status status = append_batch(out, schema, columns, row_count, stream);
-  append_end(out);
-  if (status == RK_OK && !out->failed) {
-    return RK_OK;
-  }
-  out->size = stream;
-  return out->failed ? RK_ERR_NO_MEMORY : status;
+  return end_stream(out, stream, append_batch(out, schema, columns, row_count, stream));
 }
 
 rk_status rk_ipc_encode_schema(rk_buffer *out, const rk_field *schema)
 {
   const size_t stream = out->size;
   append_schema(out, schema, NULL);
-  append_end(out);
-  if (out->failed) {
-    out->size = stream;
-    return RK_ERR_NO_MEMORY;
-  }
-  return RK_OK;
+  return end_stream(out, stream, RK_OK);
 }

@@ -1,9 +1,12 @@
 /* Chunks: what is written, and that it is read back. */
 #include "tests/typed_chunk.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "arrow_values.h"
+#include "format/builder.h"
+#include "format/codec.h"
 #include "format/ipc.h"
 
 static void expect_same(const rk_chunk *a, const rk_chunk *b)
@@ -65,6 +68,54 @@ static void test_round_trip(void **state)
   assert_int_equal(rk_chunk_encode(&out, &fixed), RK_OK);
   assert_int_equal(rk_chunk_decode(&arena, out.data, out.size, &found, &error), RK_OK);
   expect_same(&fixed, &found);
+  rk_buffer_free(&out);
+  rk_arena_free(&arena);
+}
+
+/* Three columns of an item a row, noise: their offsets are equal, and are stored once. */
+static void test_offsets_repeat(void **state)
+{
+  (void)state;
+  enum { MANY = 4096, COLUMNS = 3 };
+  static const char *const types[COLUMNS] = {"I", "+w:3(!:f)", "f"};
+  static const size_t sizes[COLUMNS] = {4, 12, 4};
+  static uint8_t noise[MANY * 12], ids[MANY * RK_TUID_SIZE];
+  rk_arena arena = {0};
+  rk_chunk_component components[COLUMNS];
+  rk_builder *builders[COLUMNS];
+  size_t at_least = 0;
+  uint64_t random = 1;
+  for (size_t i = 0; i < COLUMNS; i++) {
+    for (size_t k = 0; k < sizeof noise; k++) {
+      random = random * 6364136223846793005u + 1442695040888963407u;
+      noise[k] = (uint8_t)(random >> 56);
+    }
+    char list[32];
+    snprintf(list, sizeof list, "+l(:%s)", types[i]);
+    const rk_field *field = arrow_field(&arena, list);
+    builders[i] = rk_builder_new(field);
+    assert_int_equal(rk_builder_append_lists(builders[i], noise, sizes[i], 1, MANY), RK_OK);
+    components[i] = (rk_chunk_component){.name = i == 0   ? "A"
+                                                 : i == 1 ? "B"
+                                                          : "C",
+                                         .item = field->children,
+                                         .lists = rk_builder_view(builders[i])};
+    at_least += MANY * sizes[i];
+  }
+  const rk_chunk chunk = {
+      .entity_path = "/e", .row_count = MANY, .row_ids = ids, .component_count = COLUMNS, .components = components};
+  rk_buffer out = {0}, packed = {0};
+  assert_int_equal(rk_chunk_encode(&out, &chunk), RK_OK);
+  rk_compression used;
+  assert_int_equal(rk_compress(&packed, RK_COMPRESSION_LZ4, out.data, out.size, &used), RK_OK);
+  assert_true(packed.size > at_least && packed.size < at_least + 4 * MANY + 4096);
+  rk_chunk found;
+  assert_int_equal(rk_chunk_decode(&arena, out.data, out.size, &found, NULL), RK_OK);
+  expect_same(&chunk, &found);
+  for (size_t i = 0; i < COLUMNS; i++) {
+    rk_builder_free(builders[i]);
+  }
+  rk_buffer_free(&packed);
   rk_buffer_free(&out);
   rk_arena_free(&arena);
 }
@@ -225,11 +276,9 @@ static void test_damage(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(test_round_trip),
-      cmocka_unit_test(test_kept_schemas),
-      cmocka_unit_test(test_schema_as_rerun_wants_it),
-      cmocka_unit_test(test_unsorted_row_ids),
-      cmocka_unit_test(test_damage),
+      cmocka_unit_test(test_round_trip),       cmocka_unit_test(test_offsets_repeat),
+      cmocka_unit_test(test_kept_schemas),     cmocka_unit_test(test_schema_as_rerun_wants_it),
+      cmocka_unit_test(test_unsorted_row_ids), cmocka_unit_test(test_damage),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

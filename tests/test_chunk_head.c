@@ -171,6 +171,41 @@ static void test_empty_lists(void **state)
   rk_buffer_free(&payload);
 }
 
+/* Offsets of B and values of A change places: as the official SDK has them, each column's buffers side by side. */
+static void test_columns_one_by_one(void **state)
+{
+  (void)state;
+  enum { BLOCK = 64, OFFSETS_B = 2 * BLOCK, VALUES_A = 3 * BLOCK, BODY = 5 * BLOCK, END = 8 };
+  const chunk_recipe two = {.entity = "/e",
+                            .tag = 3,
+                            .row_count = 4,
+                            .id_start = 5,
+                            .components = {{"A:x", "A", NULL, "g", 0, 0}, {"B:x", "B", NULL, "g", 0, 0}}};
+  rk_buffer payload = {0};
+  make(&payload, &two);
+  uint8_t *body = payload.data + payload.size - END - BODY;
+  const uint64_t offsets[2] = {OFFSETS_B, 5 * 4}, values[2] = {VALUES_A, 4 * 2 * 8};
+  uint8_t *told_offsets = memmem(payload.data, payload.size, offsets, sizeof offsets);
+  uint8_t *told_values = memmem(payload.data, payload.size, values, sizeof values);
+  assert_non_null(told_offsets);
+  assert_non_null(told_values);
+  rk_store_u64(told_offsets, VALUES_A);
+  rk_store_u64(told_values, OFFSETS_B);
+  uint8_t block[BLOCK];
+  memcpy(block, body + OFFSETS_B, BLOCK);
+  memcpy(body + OFFSETS_B, body + VALUES_A, BLOCK);
+  memcpy(body + VALUES_A, block, BLOCK);
+  assert_int_equal(check(&payload, true), RK_OK);
+  rk_store_u64(told_values, OFFSETS_B + 8); /* not aligned */
+  rk_arena arena = {0};
+  rk_chunk_summary summary;
+  size_t needed;
+  assert_int_equal(summarise_head(&arena, payload.data, payload.size, payload.size, &needed, &summary),
+                   RK_ERR_UNSUPPORTED);
+  rk_arena_free(&arena);
+  rk_buffer_free(&payload);
+}
+
 /* Not as it is written today, or longer or shorter than it claims: it is to be decoded whole. */
 static void test_other_streams(void **state)
 {
@@ -223,6 +258,7 @@ int main(void)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(test_random),
       cmocka_unit_test(test_empty_lists),
+      cmocka_unit_test(test_columns_one_by_one),
       cmocka_unit_test(test_other_streams),
       cmocka_unit_test(test_every_bit),
   };
