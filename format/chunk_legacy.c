@@ -280,7 +280,7 @@ static void rename_visible(keys *k)
   }
 }
 
-static void upgrade_keys(keys *k, const char *field_name, uint64_t version)
+static RK_FAR void upgrade_keys(keys *k, const char *field_name, uint64_t version)
 {
   if (version < VERSION(0, 0, 2)) {
     rename_archetypes(k);

@@ -56,7 +56,7 @@ static rk_status decode_store(message_bytes message, rk_store_id *store, rk_erro
 }
 
 /* The DataframePart's IPC stream, uncompressed into the arena if need be. */
-static rk_status decode_part(rk_arena *arena, message_bytes part, message_bytes *stream, rk_error *error)
+static RK_FAR rk_status decode_part(rk_arena *arena, message_bytes part, message_bytes *stream, rk_error *error)
 {
   uint64_t version = 0, compression = 0, uncompressed_size = 0;
   *stream = (message_bytes){0};

@@ -68,7 +68,7 @@ static RK_FAR uint32_t push(message *m, const void *value, size_t size)
   return (uint32_t)m->used;
 }
 
-static uint32_t push_u32(message *m, uint32_t value)
+static RK_FAR uint32_t push_u32(message *m, uint32_t value)
 {
   return push(m, &value, sizeof value);
 }

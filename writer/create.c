@@ -261,8 +261,8 @@ static rk_status prepare(rk_recording *recording, int fd, const rk_identity *ide
 }
 
 /* RK_END: the file is another one now, or needs somebody alone while there are others: try again. */
-static rk_status join_locked(rk_recording *recording, const rk_recording_options *options, int fd, bool alone,
-                             rk_error *error)
+static RK_FAR rk_status join_locked(rk_recording *recording, const rk_recording_options *options, int fd, bool alone,
+                                    rk_error *error)
 {
   struct stat info, named;
   if (fstat(fd, &info) != 0) {
