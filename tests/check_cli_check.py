@@ -102,6 +102,8 @@ def test_sound(data):
     with open("a.rrd", "rb") as stdin:
         assert json.loads(expect(run(CHECK, "--json", "-", stdin=stdin), 0))["rows"] == ROWS
     assert len(expect(run(CHECK, "a.rrd", "b.rrd"), 0).splitlines()) == 2
+    long = store("n" * 251 + ".rrd", data)  # no spool can be beside it: its name would be too long
+    assert "sound" in expect(run(CHECK, long), 0)
 
 
 def test_failures():

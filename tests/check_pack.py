@@ -69,6 +69,8 @@ def test_cli():
     run(PACK, "-o", "x.tar", "nothing", code=1)
     run(PACK, "-o", "a.tar", "a.rrd", "-", code=1)
     run(PACK, "-o", "/dev/full", "--format=tar", "a.rrd", code=1)
+    with open("/dev/full", "wb") as full:
+        assert b"standard output: " in subprocess.run([PACK, "-o", "-", "a.rrd"], stdout=full, stderr=subprocess.PIPE, timeout=60).stderr
     shutil.copy("a.rrd", "c.rrd")
     run(PACK, "-o", "c.rrd", "--format=tar", "c.rrd", code=1)
     assert read("c.rrd") == read("a.rrd")

@@ -135,6 +135,10 @@ def usage(work, recording, viewer):
     fails(2, "--paused is for the page", "--paused", "-o", "x", recording)
     fails(2, "not a time", "-o", "x", "--from", "soon", recording)
     fails(1, "No such file", "-o", "x", os.path.join(work, "none.rrd"))
+    fails(1, "is also the output", "-q", "--speed", "max", "-o", recording, recording)
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run([REPLAY, "-q", "--speed", "max", "-o", "-", recording], stdout=full, stderr=subprocess.PIPE, timeout=60)
+    check(result.returncode == 1 and b"standard output: No space" in result.stderr, "a full standard output is named")
     fails(1, "not the @rerun-io/web-viewer package", "--viewer", work, recording)
     nowhere = {**os.environ, "HOME": work, "XDG_CACHE_HOME": os.path.join(work, "cache")}
     nowhere.pop("RRDKIT_WEB_VIEWER", None)

@@ -46,19 +46,21 @@ static void unguard(const char *path)
       doomed[i] = NULL;
 }
 
+const char *output_name(const char *path)
+{
+  return strcmp(path, "-") == 0 ? "standard output" : path;
+}
+
 static bool failed(const output_file *f)
 {
-  cli_error(strcmp(f->path, "-") == 0 ? "standard output" : f->path, "%s", strerror(errno));
+  cli_error(output_name(f->path), "%s", strerror(errno));
   return false;
 }
 
 void output_failed(const char *path, const rk_error *error)
 {
-  if (strstr(error->message, "merged recording") == NULL)
-    path = NULL; /* a chunk that cannot be read, or a temporary file */
-  else if (strcmp(path, "-") == 0)
-    path = "standard output";
-  cli_error_record(path, error);
+  /* else a chunk that cannot be read, or a temporary file */
+  cli_error_record(strstr(error->message, "merged recording") != NULL ? output_name(path) : NULL, error);
 }
 
 bool output_is_zst(const char *path)

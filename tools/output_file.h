@@ -17,6 +17,8 @@ typedef struct output_file {
 /* Opens `path`, at most two at a time; "-" is standard output, refused on a terminal unless `force`. Reports its
  * failures. */
 bool output_open(output_file *f, const char *path, bool force);
+/* What to call it in a message: `path`, or "standard output" for "-". */
+const char *output_name(const char *path);
 /* Whether the file at `path` (or standard output) is one of these. Reports it. */
 bool output_is_input(const char *path, char *const *paths, size_t count);
 /* Whether the name is that of a "run.rrd.zst". */

@@ -446,7 +446,7 @@ static void save_svg(const request *r, const info *i)
   out_init(&o, file.fd);
   lanes_svg(i, &o, (size_t)r->lanes, zone_of(r));
   if (!out_flush(&o))
-    cli_error(r->svg, "%s", strerror(o.error));
+    cli_error(output_name(r->svg), "%s", strerror(o.error));
   else
     output_commit(&file);
   out_free(&o);

@@ -290,7 +290,7 @@ static void write_to(const request *r, player *p, status_line *l)
   if (ok || l->stopped)
     ok = output_commit(&file);
   else if (failed != EPIPE && failed != 0)
-    cli_error(cli_printable(r->output), "%s", strerror(failed));
+    cli_error(output_name(r->output), "%s", strerror(failed));
   else if (failed == EPIPE)
     ok = true; /* the reader had enough */
   if (!ok)
@@ -371,7 +371,9 @@ int main(int argc, char **argv)
   r.selection.follow = !r.no_follow;
   if (r.selection.max_memory == 0)
     r.selection.max_memory = READER_MEMORY;
-  if (inputs_open(&in, &r.selection, argv + optind, (size_t)(argc - optind), false)) {
+  inputs_expand(&in, &r.selection, argv + optind, (size_t)(argc - optind), false);
+  if ((r.output == NULL || !output_is_input(r.output, in.operands.paths, in.operands.count)) &&
+      inputs_read(&in, &r.selection, false)) {
     int signals = status_signals();
     replay(&r, &in, signals, viewer);
     close(signals);

@@ -128,7 +128,7 @@ rk_status rk_orphan_list_read(rk_orphan_list *list, const char *directory, const
 {
   rk_orphan_finding f = {.list = list, .directory = directory};
   f.directory_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (f.directory_fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+  if (f.directory_fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG)) {
     return RK_OK;
   }
   const int listed = f.directory_fd < 0 ? -1 : fcntl(f.directory_fd, F_DUPFD_CLOEXEC, 3);

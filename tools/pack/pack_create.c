@@ -106,9 +106,9 @@ static bool failed(const creation *c)
     const char *text = archive_error_string(c->archive);
     text = text == NULL ? "cannot be written" : cli_printable(text);
     if (number > 0)
-      cli_error(c->file->path, "%s: %s", text, strerror(number));
+      cli_error(output_name(c->file->path), "%s: %s", text, strerror(number));
     else
-      cli_error(c->file->path, "%s", text);
+      cli_error(output_name(c->file->path), "%s", text);
   }
   return false;
 }
