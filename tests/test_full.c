@@ -191,6 +191,46 @@ static void test_drop_newest(void **state)
   assert_int_equal(dropped, expected_drops);
 }
 
+/* ---- Cancellation ---- */
+
+static void testcancel(void *context, const rk_error *error)
+{
+  (void)context;
+  (void)error;
+  pthread_testcancel();
+}
+
+static bool flushed;
+
+static void *flush_cancelled(void *recording)
+{
+  CHECK(pthread_cancel(pthread_self()) == 0);
+  CHECK(rk_recording_flush(recording) == RK_ERR_IO);
+  flushed = true;
+  pthread_testcancel();
+  return NULL;
+}
+
+/* on_error is no place to be cancelled in: a row may be under way, and locks held. */
+static void cancelled(const char *path)
+{
+  rk_recording *recording = open_full(path, (rk_recording_options){.on_error = testcancel});
+  limit_file_size(size_of(path));
+  CHECK(log_number(recording, 1, 64) == RK_OK);
+  pthread_t thread;
+  void *result;
+  CHECK(pthread_create(&thread, NULL, flush_cancelled, recording) == 0 && pthread_join(thread, &result) == 0);
+  CHECK(flushed && result == PTHREAD_CANCELED);
+  limit_file_size(RLIM_INFINITY);
+  CHECK(rk_recording_close(recording) == RK_OK);
+  rk_recording_free(recording);
+}
+
+static void test_cancelled(void **state)
+{
+  in_child(*state, cancelled);
+}
+
 /* ---- Block ---- */
 
 static void block(const char *path)
@@ -423,9 +463,9 @@ static void test_at_any_byte(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      IN_SCENE(test_drop_newest),     IN_SCENE(test_block), IN_SCENE(test_block_until_room),
-      IN_SCENE(test_close_meanwhile), IN_SCENE(test_ended), IN_SCENE(test_by_itself),
-      IN_SCENE(test_at_any_byte),
+      IN_SCENE(test_drop_newest),     IN_SCENE(test_block),       IN_SCENE(test_block_until_room),
+      IN_SCENE(test_close_meanwhile), IN_SCENE(test_ended),       IN_SCENE(test_by_itself),
+      IN_SCENE(test_cancelled),       IN_SCENE(test_at_any_byte),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,7 +25,9 @@ void rk_background_note(rk_recording *recording, const rk_error *error)
   }
   pthread_mutex_unlock(&recording->mutex);
   if (is_news && recording->on_error != NULL) {
+    const int cancel = rk_cancel_off(); /* whatever the callback does, with locks held perhaps */
     recording->on_error(recording->context, error);
+    rk_cancel_restore(cancel);
   }
 }
 
