@@ -15,41 +15,35 @@
 
 /* ---- A ring's header ---- */
 
-static rk_status write_at(int fd, const void *data, size_t size, size_t offset)
+static rk_status write_at(const rk_orphan *o, size_t from, size_t end, rk_error *error)
 {
   ssize_t n;
   do {
-    n = pwrite(fd, data, size, (off_t)offset);
+    n = pwrite(o->ring, (const uint8_t *)&o->header + from, end - from, (off_t)from);
   } while (n < 0 && errno == EINTR);
-  return n == (ssize_t)size ? RK_OK : RK_ERR_IO;
+  return n == (ssize_t)(end - from) ? RK_OK
+                                    : rk_fail_errno(error, n < 0 ? errno : ENOSPC, "cannot write to an orphaned ring");
 }
+
+/* Of the header, from one member to another. */
+#define STORE(o, first, last, error)                                                                                   \
+  write_at(o, offsetof(rk_ring_header, first), offsetof(rk_ring_header, last) + sizeof(o)->header.last, error)
 
 static rk_status store_intent(rk_orphan *o, rk_error *error)
 {
-  const size_t from = offsetof(rk_ring_header, intent_begin);
-  const size_t size = offsetof(rk_ring_header, intent_chunk_number) + sizeof o->header.intent_chunk_number - from;
-  return write_at(o->ring, (const uint8_t *)&o->header + from, size, from) == RK_OK
-             ? RK_OK
-             : rk_fail_errno(error, errno, "cannot write to an orphaned ring");
+  return STORE(o, intent_begin, intent_chunk_number, error);
 }
 
 static rk_status store_announced(rk_orphan *o, rk_error *error)
 {
   o->header.announced = 1;
-  return write_at(o->ring, &o->header.announced, sizeof o->header.announced, offsetof(rk_ring_header, announced)) ==
-                 RK_OK
-             ? RK_OK
-             : rk_fail_errno(error, errno, "cannot write to an orphaned ring");
+  return STORE(o, announced, announced, error);
 }
 
 /* The tail and the number of the next chunk go out together. */
 static rk_status store_tail(rk_orphan *o, rk_error *error)
 {
-  const size_t from = offsetof(rk_ring_header, tail);
-  const size_t size = offsetof(rk_ring_header, chunk_number) + sizeof o->header.chunk_number - from;
-  return write_at(o->ring, (const uint8_t *)&o->header + from, size, from) == RK_OK
-             ? RK_OK
-             : rk_fail_errno(error, errno, "cannot write to an orphaned ring");
+  return STORE(o, tail, chunk_number, error);
 }
 
 /* ---- What the recording holds already ---- */

@@ -14,8 +14,7 @@
 /* Cuts the file back to `start` if this process is alone and nothing came after `end`. */
 static bool take_back(rk_recording *recording, off_t start, off_t end)
 {
-  struct flock alone = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-  if (fcntl(recording->fd, F_OFD_SETLK, &alone) != 0) {
+  if (!rk_participants_alone(recording->fd)) {
     return false;
   }
   const bool done = lseek(recording->fd, 0, SEEK_END) == end && ftruncate(recording->fd, start) == 0;
