@@ -1,5 +1,5 @@
 #!/bin/sh
-# Small file systems, tmpfs and ext4 on a loop device, are filled while processes log, and freed again: every accepted
+# Small file systems, tmpfs and, on a loop device, ext4 and btrfs, are filled while processes log, and freed again: every accepted
 # row is in the file, every other counted. Needs the right to mount: root, or namespaces of one's own.
 set -eu
 bin=$(cd "$1" && pwd)
@@ -32,6 +32,22 @@ for processes in 1 4; do
     mount -o loop "$directory/image" "$directory/mount"
     one ext4 "$processes"
     rm "$directory/image"
+    if grep -qw btrfs /proc/filesystems || modprobe -q btrfs; then
+      truncate -s 192M "$directory/image"
+      mkfs.btrfs -q -m single "$directory/image" >/dev/null
+      mount -o loop "$directory/image" "$directory/mount"
+      (while sync -f "$directory/mount" 2>/dev/null; do sleep 0.05; done) & # what was stored is written back at once
+      syncing=$!
+      if [ "$processes" = 1 ]; then
+        one btrfs 1
+      else # its copies on write then need more than there is: a spool in memory
+        RRDKIT_SPOOL_DIR=/dev/shm/check_disk_full.$$ one btrfs "$processes"
+        rmdir /dev/shm/check_disk_full.$$
+      fi
+      kill "$syncing" 2>/dev/null || true
+      wait "$syncing" 2>/dev/null || true
+      rm "$directory/image"
+    fi
   fi
 done
 exit "$failed"

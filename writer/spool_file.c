@@ -1,9 +1,11 @@
 /* The spool on disk: this process's definitions file and its threads' ring files (SPEC "Spool"). */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -243,6 +245,17 @@ static int extend(int fd, size_t from, size_t to)
   return failed;
 }
 
+/* Where a file system writes a page that was written back to a new place (btrfs), storing into it on a full disk would
+ * raise SIGBUS. The file is empty. */
+static void keep_in_place(int fd)
+{
+  int flags;
+  if (ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0) {
+    flags |= FS_NOCOW_FL;
+    (void)ioctl(fd, FS_IOC_SETFLAGS, &flags); /* elsewhere it is refused, or means nothing */
+  }
+}
+
 /* Every page present and writable, so that storing a row can neither fail nor fault in on a full disk. The blocks are
  * there, and nothing else. */
 static int populate(uint8_t *map, size_t size)
@@ -267,7 +280,11 @@ rk_ring *rk_ring_create(rk_recording *recording, uint32_t number, rk_error *erro
   char name[NAME_SIZE];
   ring_name(recording, number, name);
   const int fd = rk_spool_create(recording, name, O_RDWR);
-  int failed = fd < 0 ? errno : extend(fd, 0, map_size);
+  int failed = fd < 0 ? errno : 0;
+  if (failed == 0) {
+    keep_in_place(fd);
+    failed = extend(fd, 0, map_size);
+  }
   uint8_t *map = MAP_FAILED;
   if (failed == 0) {
     map = mmap(NULL, map_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
