@@ -14,11 +14,20 @@ failed=0
 one() { # name processes
   echo "$1, $2 processes:"
   chmod 777 "$directory/mount"
+  if [ "$1" = btrfs ]; then # what was stored is written back at once
+    (while sync -f "$directory/mount" 2>/dev/null; do sleep 0.05; done) &
+    syncing=$!
+  fi
   "$bin/log_full" "$directory/mount" "$2" || { echo "FAIL $1"; failed=1; }
   "$bin/rrd-dump" --info "$directory/mount/run.rrd" | grep '^Dropped' || { echo "FAIL $1: --info tells no drops"; failed=1; }
   rerun=$(dirname "${RK_PYTHON:-/nonexistent}")/rerun
   if [ -x "$rerun" ]; then
     "$rerun" rrd stats "$directory/mount/run.rrd" >"$directory/stats" 2>&1 || { cat "$directory/stats"; failed=1; }
+  fi
+  if [ "$1" = btrfs ]; then
+    kill "$syncing"
+    wait "$syncing" || true
+    while pgrep -f "sync -f $directory/mount" >/dev/null; do sleep 0.05; done # its last one
   fi
   umount "$directory/mount"
 }
@@ -36,16 +45,12 @@ for processes in 1 4; do
       truncate -s 192M "$directory/image"
       mkfs.btrfs -q -m single "$directory/image" >/dev/null
       mount -o loop "$directory/image" "$directory/mount"
-      (while sync -f "$directory/mount" 2>/dev/null; do sleep 0.05; done) & # what was stored is written back at once
-      syncing=$!
       if [ "$processes" = 1 ]; then
         one btrfs 1
       else # its copies on write then need more than there is: a spool in memory
         RRDKIT_SPOOL_DIR=/dev/shm/check_disk_full.$$ one btrfs "$processes"
         rmdir /dev/shm/check_disk_full.$$
       fi
-      kill "$syncing" 2>/dev/null || true
-      wait "$syncing" 2>/dev/null || true
       rm "$directory/image"
     fi
   fi
