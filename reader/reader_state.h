@@ -95,6 +95,7 @@ typedef struct rk_filters {
   size_t writer_count;
   const char *timeline; /* interned; NULL: all */
   bool has_since, has_until;
+  bool by_row; /* they tell rows of one chunk apart */
   int64_t since_ns, until_ns;
 } rk_filters;
 

@@ -114,6 +114,7 @@ rk_status rk_filters_set(rk_reader *reader, const rk_reader_options *options)
 {
   rk_filters filters = {.has_since = options->has_since,
                         .has_until = options->has_until,
+                        .by_row = options->has_since || options->has_until || options->writers,
                         .since_ns = options->since_ns,
                         .until_ns = options->until_ns};
   if (!copy_filters(reader, &filters, options)) {

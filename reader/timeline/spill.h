@@ -52,6 +52,7 @@ struct rk_block {
   const uint32_t *steps; /* [row_count]: the piece of each row; its rows are taken in their order */
   uint32_t *taken;       /* [piece_count]: rows taken */
   uint64_t memory;
+  rk_run *run; /* that it is of; the cursor's, not the block's */
   rk_spares *spares;
 };
 

@@ -172,8 +172,7 @@ static rk_status begin(rk_reader *reader, bool offers)
     return reader->error.status;
   }
   rk_status status = reader->timeline ? RK_OK : rk_timeline_make(reader, offers);
-  status = status ? status : rk_last_row_relax(&reader->timeline->last);
-  return status;
+  return status || !reader->timeline->last.held ? status : rk_last_row_relax(&reader->timeline->last);
 }
 
 /* Late rows are counted where there can be any. */
@@ -203,7 +202,7 @@ static rk_status take_first(rk_reader *reader, rk_timeline_state *t, rk_row_ref 
     *yielded = true;
     rk_last_row_set(&t->last, strand);
     reader->stats.rows_returned++;
-    reader->stats.clamped_rows += strand->own.key != key->key || rk_tuid_compare(strand->own.id, key->id) != 0;
+    reader->stats.clamped_rows += strand->clamped;
     if (reader->follow) {
       note_yielded(reader, t, key);
     }
@@ -230,6 +229,7 @@ static bool whole_ends(rk_timeline_state *t, const rk_row_key *next, rk_entry **
     rk_waiting_heap *heap = &t->whole[rank];
     if (heap->count > 0 && (!next || rank < next->rank || (rank == next->rank && heap->items[0].key < next->key))) {
       *entry = rk_waiting_pop(heap).entry;
+      t->whole_count--;
       return true;
     }
   }
@@ -246,6 +246,7 @@ static rk_status settle_offer(rk_reader *reader, rk_timeline_state *t)
   entry->opened = t->taken;
   t->refused = !t->taken;
   if (t->taken) {
+    t->whole_count++;
     return rk_waiting_push(&t->whole[rk_entry_rank(reader, entry)], (rk_waiting){.key = entry->max_ns, .entry = entry})
                ? RK_OK
                : RK_ERR_NO_MEMORY;
@@ -273,7 +274,7 @@ static rk_status next(rk_reader *reader, rk_unit *unit, bool offers)
       offered = (rk_row_key){.rank = rk_entry_rank(reader, t->offered), .key = t->offered->min_ns};
       key = &offered;
     }
-    if (t->offers && whole_ends(t, key, &unit->entry)) {
+    if (t->whole_count > 0 && whole_ends(t, key, &unit->entry)) {
       unit->kind = RK_UNIT_WHOLE_END;
       return RK_OK;
     }

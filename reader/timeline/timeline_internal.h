@@ -7,13 +7,12 @@
 
 /* ---- Strands: rows that come in a known order ---- */
 
+/* One chunk, or a block of a run, held by the cursor. */
 typedef struct rk_cursor {
   uint64_t inc;        /* of the current row */
   rk_open_chunk *open; /* of it */
   uint32_t row;        /* in its arrays */
   uint32_t position, count;
-  rk_block *block; /* NULL: one chunk, held by the cursor */
-  rk_run *run;     /* of the block; owned */
 } rk_cursor;
 
 /* What is not in memory but was: the rest of a run, or a chunk that is read again because its rows are large. */
@@ -56,7 +55,8 @@ typedef struct rk_strand {
   bool has_last;
   rk_row_key last; /* of the writer's row before: nothing of it comes earlier */
   uint64_t last_inc;
-  bool late; /* the head was appended after rows that come after it had been yielded */
+  bool clamped; /* the head's key or id are not its own */
+  bool late;    /* the head was appended after rows that come after it had been yielded */
 } rk_strand;
 
 /* A chunk by a key of it. */
@@ -80,8 +80,9 @@ typedef struct rk_strand_heap {
 /* The row before, to know it when it comes again. */
 typedef struct rk_last_row {
   bool known; /* there was one */
+  bool held;  /* `open` is retained, as its cursor may be gone */
   rk_tuid id;
-  rk_open_chunk *open; /* retained; NULL: as follows */
+  rk_open_chunk *open; /* NULL: as follows */
   uint32_t row;
   const rk_store *store;
   const char *entity_path;
@@ -122,7 +123,8 @@ struct rk_timeline_state {
   bool refused;                    /* the last one that was offered */
   rk_entry *offered;               /* due; NULL: none */
   bool told, taken;                /* it was offered, and taken */
-  rk_waiting_heap whole[RK_RANKS]; /* taken, by last key */
+  rk_waiting_heap whole[RK_RANKS]; /* taken, by last key, and how many these are: */
+  size_t whole_count;
   uint64_t row_bound;
 };
 
@@ -167,13 +169,15 @@ static inline bool rk_last_row_is(const rk_last_row *last, const rk_strand *stra
   return last->known && last->id.inc == strand->own.id.inc && last->id.time_ns == strand->own.id.time_ns &&
          rk_last_row_same(last, c->open, c->row);
 }
-void rk_last_row_hold(rk_last_row *last, rk_open_chunk *open);
+/* Not held: who drops the cursor or keeps the row longer sees to that. */
 static inline void rk_last_row_set(rk_last_row *last, const rk_strand *strand)
 {
   const rk_cursor *c = &strand->cursors[0];
-  if (last->open != c->open) {
-    rk_last_row_hold(last, c->open);
+  if (last->held && last->open != c->open) {
+    last->held = false;
+    rk_open_chunk_release(last->open);
   }
+  last->open = c->open;
   last->known = true;
   last->id = strand->own.id;
   last->row = c->row;
@@ -181,13 +185,23 @@ static inline void rk_last_row_set(rk_last_row *last, const rk_strand *strand)
 /* The row is that one again. Unless the chunks of both are the same frame, neither of them passes a merge as it is:
  * which of several different copies is kept depends on all that there are, and one stage of several does not know. */
 void rk_last_row_repeated(rk_last_row *last, const rk_cursor *c);
-/* Lets go of the chunk if nobody else holds it. */
+/* Lets go of a held chunk if nobody else holds it. */
 rk_status rk_last_row_relax(rk_last_row *last);
 void rk_last_row_clear(rk_last_row *last);
 /* A row without any says nothing; Rerun has no place for it but beside other rows of its chunk. */
 bool rk_row_has_components(const rk_open_chunk *open, uint32_t row);
-/* Whether the filters admit it; *writer: who wrote it, NULL where unknown. */
-bool rk_row_passes(const rk_reader *reader, const rk_cursor *c, int64_t key, const rk_writer_entry **writer);
+/* Whether it has components and the filters admit it; *writer: who wrote it, NULL where unknown. */
+bool rk_row_judge(const rk_reader *reader, const rk_cursor *c, int64_t key, const rk_writer_entry **writer);
+static inline bool rk_row_passes(const rk_reader *reader, const rk_cursor *c, int64_t key,
+                                 const rk_writer_entry **writer)
+{
+  const rk_open_chunk *open = c->open;
+  if (open->dense && open->has_writer && open->writer_tag == (uint32_t)(c->inc >> 32) && !reader->filters.by_row) {
+    *writer = open->writer;
+    return true;
+  }
+  return rk_row_judge(reader, c, key, writer);
+}
 
 /* timeline.c */
 /* A strand that has nothing open and is in no heap: among the closed ones, or idle, or freed. */

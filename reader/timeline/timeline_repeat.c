@@ -30,7 +30,7 @@ static rk_entry *origin_of(const rk_open_chunk *open, uint32_t row)
   return open->origins ? open->origins[open->origin_index[row]].entry : open->origin;
 }
 
-bool rk_row_passes(const rk_reader *reader, const rk_cursor *c, int64_t key, const rk_writer_entry **writer)
+bool rk_row_judge(const rk_reader *reader, const rk_cursor *c, int64_t key, const rk_writer_entry **writer)
 {
   const uint32_t tag = (uint32_t)(c->inc >> 32);
   *writer = writer_of(reader, c->open, tag);
@@ -66,15 +66,6 @@ bool rk_last_row_same(const rk_last_row *last, const rk_open_chunk *open, uint32
          same_names(&last->names, open, row);
 }
 
-void rk_last_row_hold(rk_last_row *last, rk_open_chunk *open)
-{
-  rk_open_chunk_retain(open);
-  if (last->open) {
-    rk_open_chunk_release(last->open);
-  }
-  last->open = open;
-}
-
 /* The last bytes of a sealed frame are the hash of all others. */
 static bool same_frame(const rk_entry *a, const rk_entry *b)
 {
@@ -103,7 +94,7 @@ void rk_last_row_repeated(rk_last_row *last, const rk_cursor *c)
 rk_status rk_last_row_relax(rk_last_row *last)
 {
   rk_open_chunk *open = last->open;
-  if (!open || (open->block ? open->block->references : open->references) > 1) {
+  if (!last->held || (open->block ? open->block->references : open->references) > 1) {
     return RK_OK;
   }
   last->store = open->store;
@@ -121,13 +112,14 @@ rk_status rk_last_row_relax(rk_last_row *last)
   }
   last->origin = origin_of(open, last->row);
   last->open = NULL;
+  last->held = false;
   rk_open_chunk_release(open);
   return RK_OK;
 }
 
 void rk_last_row_clear(rk_last_row *last)
 {
-  if (last->open) {
+  if (last->held) {
     rk_open_chunk_release(last->open);
   }
   free(last->names.items);

@@ -92,6 +92,10 @@ static rk_status spill_sorted(rk_reader *reader, rk_timeline_state *t, strand_li
     } else if (rk_row_passes(reader, c, strand->head.key, &writer)) {
       status = rk_spill_put(t->spill, c->open, c->row, c->position, &strand->head);
       rk_last_row_set(&before, strand);
+      if (!before.held) {
+        rk_open_chunk_retain(before.open);
+        before.held = true;
+      }
     }
     bool settled = false;
     status = status ? status : rk_strand_advance(reader, strand, &settled);

@@ -16,20 +16,17 @@ rk_strand *rk_strand_new(bool is_writer, unsigned rank)
   return strand;
 }
 
-static void release_cursor(rk_cursor *c)
+/* Owned by the cursor; NULL: it is of one chunk. */
+static rk_run *run_of(const rk_cursor *c)
 {
-  if (c->block) {
-    rk_block_release(c->block);
-  } else {
-    rk_open_chunk_release(c->open);
-  }
+  return c->open->block ? c->open->block->run : NULL;
 }
 
 void rk_strand_free(rk_strand *strand)
 {
   for (size_t i = 0; i < strand->cursor_count; i++) {
-    release_cursor(&strand->cursors[i]);
-    rk_run_free(strand->cursors[i].run);
+    rk_run_free(run_of(&strand->cursors[i]));
+    rk_open_chunk_release(strand->cursors[i].open);
   }
   for (size_t i = 0; i < strand->return_count; i++) {
     rk_run_free(strand->returns[i].run);
@@ -54,10 +51,11 @@ static inline void fetch_ahead(const rk_open_chunk *open, uint32_t row)
 
 static inline void look_at(rk_cursor *c)
 {
-  if (c->block) {
-    const uint32_t piece = c->block->steps[c->position];
-    c->open = &c->block->pieces[piece];
-    c->row = c->block->taken[piece]++;
+  rk_block *block = c->open->block;
+  if (block) {
+    const uint32_t piece = block->steps[c->position];
+    c->open = &block->pieces[piece];
+    c->row = block->taken[piece]++;
   } else {
     c->row = c->open->order ? c->open->order[c->position] : c->position;
   }
@@ -70,14 +68,11 @@ static bool cursor_before(const rk_cursor *a, const rk_cursor *b)
   return a->inc != b->inc ? a->inc < b->inc : rk_row_compare_numbers(a->open, a->row, b->open, b->row) < 0;
 }
 
-static inline void sift_cursors(rk_strand *strand, size_t at)
+/* Puts the cursor where it belongs at or below `at`. */
+static inline void put_cursor(rk_strand *strand, size_t at, rk_cursor moving)
 {
   rk_cursor *heap = strand->cursors;
   const size_t count = strand->cursor_count;
-  if (2 * at + 1 >= count) {
-    return;
-  }
-  const rk_cursor moving = heap[at];
   for (size_t child; (child = 2 * at + 1) < count; at = child) {
     if (child + 1 < count && cursor_before(&heap[child + 1], &heap[child])) {
       child++;
@@ -90,11 +85,6 @@ static inline void sift_cursors(rk_strand *strand, size_t at)
   heap[at] = moving;
 }
 
-static uint64_t memory_of(const rk_cursor *c)
-{
-  return c->block ? c->block->memory : c->open->memory;
-}
-
 /* Takes the cursor over; releases it when memory is short. */
 static rk_status add_cursor(rk_reader *reader, rk_strand *strand, rk_cursor *c)
 {
@@ -102,15 +92,15 @@ static rk_status add_cursor(rk_reader *reader, rk_strand *strand, rk_cursor *c)
     const size_t capacity = strand->cursor_capacity ? strand->cursor_capacity * 2 : 1;
     rk_cursor *larger = realloc(strand->cursors, capacity * sizeof *larger);
     if (!larger) {
-      release_cursor(c);
-      rk_run_free(c->run);
+      rk_run_free(run_of(c));
+      rk_open_chunk_release(c->open);
       return RK_ERR_NO_MEMORY;
     }
     strand->cursors = larger;
     strand->cursor_capacity = capacity;
   }
   rk_timeline_state *t = reader->timeline;
-  t->held += memory_of(c);
+  t->held += c->open->memory;
   t->cursor_count++;
   look_at(c);
   size_t at = strand->cursor_count++;
@@ -122,13 +112,19 @@ static rk_status add_cursor(rk_reader *reader, rk_strand *strand, rk_cursor *c)
   return RK_OK;
 }
 
-/* The first cursor is at its end, or given up. */
+/* The first cursor is at its end, or given up. What is needed of the row that was yielded last is kept for it. */
 static void drop_cursor(rk_reader *reader, rk_strand *strand)
 {
   rk_timeline_state *t = reader->timeline;
-  t->held -= memory_of(&strand->cursors[0]);
+  const rk_cursor *c = &strand->cursors[0];
+  const rk_open_chunk *last = t->last.open;
+  t->held -= c->open->memory;
   t->cursor_count--;
-  release_cursor(&strand->cursors[0]);
+  if (last && !t->last.held && (last == c->open || (last->block && last->block == c->open->block))) {
+    t->last.held = true;
+  } else {
+    rk_open_chunk_release(c->open);
+  }
   strand->cursors[0] = strand->cursors[--strand->cursor_count];
 }
 
@@ -165,7 +161,8 @@ static rk_status open_run(rk_reader *reader, rk_strand *strand, rk_run *run)
     rk_run_free(run);
     return status;
   }
-  return add_cursor(reader, strand, &(rk_cursor){.block = block, .run = run, .count = block->row_count});
+  block->run = run;
+  return add_cursor(reader, strand, &(rk_cursor){.open = block->pieces, .count = block->row_count});
 }
 
 /* ---- What is not open ---- */
@@ -302,17 +299,28 @@ static bool comes_late(const rk_reader *reader)
   return reader->follow || reader->timeline->offers;
 }
 
-static inline void take_head(const rk_reader *reader, rk_strand *strand)
+/* Another key than the row's own. */
+static RK_FAR void set_head(rk_strand *strand, const rk_row_key *head)
+{
+  strand->head = *head;
+  strand->clamped = head->key != strand->own.key || rk_tuid_compare(head->id, strand->own.id) != 0;
+}
+
+static inline __attribute__((always_inline)) void take_head(const rk_reader *reader, rk_strand *strand)
 {
   const rk_cursor *c = &strand->cursors[0];
   const rk_row_key own = rk_row_own_key(c->open, c->row);
   strand->own = own;
-  strand->head = c->open->effective_keys ? rk_row_effective_key(c->open, c->row) : own;
-  strand->late = false;
+  strand->head = own;
+  strand->late = strand->clamped = false;
+  if (c->open->effective_keys) {
+    const rk_row_key effective = rk_row_effective_key(c->open, c->row);
+    set_head(strand, &effective);
+  }
   if (strand->is_writer && strand->has_last) {
-    strand->late = comes_late(reader) && c->inc < strand->last_inc;
+    strand->late = c->inc < strand->last_inc && comes_late(reader);
     if (!strand->late && rk_row_key_compare(&strand->head, &strand->last) < 0) {
-      strand->head = strand->last;
+      set_head(strand, &strand->last);
     }
   }
 }
@@ -340,20 +348,29 @@ rk_status rk_strand_settle(rk_reader *reader, rk_strand *strand, bool *full)
   return status;
 }
 
-/* Moves the first cursor on; the rest of its run comes back later. */
-static rk_status move_on(rk_reader *reader, rk_strand *strand)
+/* The first cursor is at its end; the rest of its run comes back later. */
+static RK_FAR rk_status end_cursor(rk_reader *reader, rk_strand *strand)
 {
-  rk_cursor *c = &strand->cursors[0];
-  if (++c->position < c->count) {
-    look_at(c);
-    return RK_OK;
-  }
-  rk_run *run = c->run;
+  rk_run *run = run_of(&strand->cursors[0]);
   drop_cursor(reader, strand);
+  if (strand->cursor_count > 0) {
+    put_cursor(strand, 0, strand->cursors[0]);
+  }
   if (run && rk_run_next(run)) {
     return rk_strand_add_return(strand, &(rk_return){.key = rk_run_next(run)->first, .run = run});
   }
   rk_run_free(run);
+  return RK_OK;
+}
+
+static inline rk_status move_on(rk_reader *reader, rk_strand *strand)
+{
+  rk_cursor c = strand->cursors[0]; /* a copy: what was just written in parts is slow to read as a whole */
+  if (++c.position == c.count) {
+    return end_cursor(reader, strand);
+  }
+  look_at(&c);
+  put_cursor(strand, 0, c);
   return RK_OK;
 }
 
@@ -371,7 +388,6 @@ rk_status rk_strand_advance(rk_reader *reader, rk_strand *strand, bool *settled)
     return status;
   }
   if (strand->is_writer) {
-    sift_cursors(strand, 0);
     if (strand->cursor_count != cursors) {
       (void)next_number(strand, &strand->due_inc);
     }
@@ -393,9 +409,7 @@ bool rk_strand_is_certain(rk_strand *strand)
 
 rk_status rk_strand_skip(rk_reader *reader, rk_strand *strand)
 {
-  const rk_status status = move_on(reader, strand);
-  sift_cursors(strand, 0);
-  return status;
+  return move_on(reader, strand);
 }
 
 bool rk_strand_close(const rk_reader *reader, rk_strand *strand)
@@ -424,7 +438,7 @@ bool rk_strand_close(const rk_reader *reader, rk_strand *strand)
 
 static bool is_large(const rk_cursor *c)
 {
-  return !c->block && c->open->uncompressed_size / (uint64_t)c->open->chunk.row_count >= LARGE_ROW;
+  return !c->open->block && c->open->uncompressed_size / (uint64_t)c->open->chunk.row_count >= LARGE_ROW;
 }
 
 rk_status rk_strand_put_back_large(rk_reader *reader, rk_strand *strand, bool *any)
@@ -449,7 +463,7 @@ rk_status rk_strand_put_back_large(rk_reader *reader, rk_strand *strand, bool *a
     }
   }
   for (size_t i = strand->cursor_count / 2; *any && i-- > 0;) {
-    sift_cursors(strand, i);
+    put_cursor(strand, i, strand->cursors[i]);
   }
   return RK_OK;
 }
