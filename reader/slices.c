@@ -84,7 +84,11 @@ static rk_status gather_ranges(rk_builder *b, const rk_slice *slices, size_t sli
     if (last - first > (b->wide ? INT64_MAX : INT32_MAX) - base) {
       return RK_ERR_LIMIT;
     }
-    rk_offsets_rebase(to, offsets + width, s->count, b->wide, base - first);
+    if (s->count == 1 && !b->wide) { /* the usual case where it counts */
+      rk_store_i32(to, (int32_t)(base + last - first));
+    } else {
+      rk_offsets_rebase(to, offsets + width, s->count, b->wide, base - first);
+    }
     to += (size_t)s->count * width;
     base += last - first;
     add_part(p, bytes ? s->array : s->array->children[0], first, last - first);

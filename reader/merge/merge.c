@@ -109,7 +109,7 @@ static bool report(const rk_merge *m, uint64_t rows_done, uint64_t rows_total)
 }
 
 /* A row or a whole chunk of `store` is next, at `key`. */
-static rk_status come_to(rk_merge *m, const rk_store *store, int64_t key, rk_error *error)
+static inline rk_status come_to(rk_merge *m, const rk_store *store, int64_t key, rk_error *error)
 {
   rk_status status = RK_OK;
   if (!m->blueprints_done && store->kind == RK_STORE_RECORDING) {

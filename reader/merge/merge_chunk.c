@@ -111,7 +111,7 @@ static rk_status choose_batch(rk_merge_chunk *chunk, rk_open_chunk *open)
   return status;
 }
 
-static bool add_source(rk_merge_chunk *chunk, rk_open_chunk *open)
+static RK_FAR bool add_source(rk_merge_chunk *chunk, rk_open_chunk *open)
 {
   if (!rk_array_grow((void **)&chunk->sources, &chunk->source_capacity, chunk->source_count + 1,
                      sizeof *chunk->sources) ||
@@ -128,17 +128,18 @@ static bool add_source(rk_merge_chunk *chunk, rk_open_chunk *open)
   return true;
 }
 
-static rk_status begin_run(rk_merge_chunk *chunk, rk_open_chunk *open, uint32_t row)
+static inline bool begin_run(rk_merge_chunk *chunk, rk_open_chunk *open, uint32_t row)
 {
-  if ((open->batch != chunk->batch && !add_source(chunk, open)) ||
-      !rk_array_grow((void **)&chunk->runs, &chunk->run_capacity, chunk->run_count + 1, sizeof *chunk->runs)) {
-    return RK_ERR_NO_MEMORY;
+  if ((chunk->run_count == chunk->run_capacity &&
+       !rk_array_grow((void **)&chunk->runs, &chunk->run_capacity, chunk->run_count + 1, sizeof *chunk->runs)) ||
+      (open->batch != chunk->batch && !add_source(chunk, open))) {
+    return false;
   }
   chunk->runs[chunk->run_count++] = (rk_merge_run){.source = open->source, .start = row};
-  return RK_OK;
+  return true;
 }
 
-static void note_row(rk_merge_chunk *chunk, const rk_row_ref *ref)
+static inline void note_row(rk_merge_chunk *chunk, const rk_row_ref *ref)
 {
   const int64_t stored = ref->stored_key_ns;
   if (chunk->rows == 0) {
@@ -163,16 +164,19 @@ rk_status rk_merge_chunk_append(rk_merge_chunk *chunk, const rk_row_ref *ref, bo
 {
   *full = false;
   rk_open_chunk *open = ref->open;
-  const rk_merge_run *last = chunk->run_count > 0 ? &chunk->runs[chunk->run_count - 1] : NULL;
-  const bool goes_on = last != NULL && open->batch == chunk->batch && open->source == last->source &&
-                       last->start + last->count == ref->row;
-  rk_status status = goes_on ? RK_OK : choose_batch(chunk, open);
-  if (status == RK_OK && chunk->conflicts && row_conflicts(chunk, &open->chunk, ref->row)) {
+  const rk_merge_run *last = open->batch == chunk->batch ? &chunk->runs[chunk->run_count - 1] : NULL;
+  const bool goes_on = last != NULL && open->source == last->source && last->start + last->count == ref->row;
+  if (!goes_on && (last == NULL || chunk->alone)) {
+    const rk_status status = choose_batch(chunk, open);
+    if (status != RK_OK) {
+      return status;
+    }
+  }
+  if (chunk->conflicts && row_conflicts(chunk, &open->chunk, ref->row)) {
     return RK_ERR_CONFLICT;
   }
-  status = status == RK_OK && !goes_on ? begin_run(chunk, open, (uint32_t)ref->row) : status;
-  if (status != RK_OK) {
-    return status;
+  if (!goes_on && !begin_run(chunk, open, (uint32_t)ref->row)) {
+    return RK_ERR_NO_MEMORY;
   }
   note_row(chunk, ref);
   chunk->runs[chunk->run_count - 1].count++;

@@ -151,28 +151,34 @@ static rk_status emit(rk_merge *m, rk_merge_place *place, int64_t leave_key, boo
   return put_item(m, place, leave_key, full, false, error);
 }
 
+/* What the place has gathered leaves, if there is any, and it has an empty chunk. */
+static rk_status begin_chunk(rk_merge *m, rk_merge_place *place, const rk_row_ref *ref, rk_error *error)
+{
+  const rk_status status = emit(m, place, ref->key_ns, false, error);
+  if (status != RK_OK) {
+    return status;
+  }
+  const bool before = is_busy(place);
+  place->chunk = place->spare != NULL ? place->spare : rk_merge_chunk_new(ref, &m->limits);
+  m->spare_size -= place->spare != NULL ? place->spare_size : 0;
+  place->spare = NULL;
+  if (place->chunk == NULL) {
+    return out_of_memory(error);
+  }
+  note_busy(place, before);
+  return RK_OK;
+}
+
 static rk_status gather(rk_merge *m, rk_merge_place *place, const rk_row_ref *ref, rk_error *error)
 {
   bool full = false;
-  rk_status status = RK_ERR_CONFLICT;
-  for (int attempt = 0; attempt < 2 && status == RK_ERR_CONFLICT; attempt++) {
-    if (place->chunk == NULL) {
-      const bool before = is_busy(place);
-      place->chunk = place->spare != NULL ? place->spare : rk_merge_chunk_new(ref, &m->limits);
-      m->spare_size -= place->spare != NULL ? place->spare_size : 0;
-      place->spare = NULL;
-      if (place->chunk == NULL) {
-        return out_of_memory(error);
-      }
-      note_busy(place, before);
+  rk_status status = place->chunk == NULL ? RK_ERR_CONFLICT : rk_merge_chunk_append(place->chunk, ref, &full);
+  if (status == RK_ERR_CONFLICT) {
+    status = begin_chunk(m, place, ref, error);
+    if (status != RK_OK) {
+      return status;
     }
     status = rk_merge_chunk_append(place->chunk, ref, &full);
-    if (status == RK_ERR_CONFLICT) {
-      const rk_status emitted = emit(m, place, ref->key_ns, false, error);
-      if (emitted != RK_OK) {
-        return emitted;
-      }
-    }
   }
   if (status != RK_OK) {
     return rk_fail(error, status, RK_NO_OFFSET, "cannot gather a row of the merged recording: %s",
@@ -293,17 +299,14 @@ static void forget(rk_merge *m, rk_merge_place *place)
   note_busy(place, true);
 }
 
-/* Whether the row begins a candidate. */
+/* Whether the row, the first of its chunk, begins a candidate. */
 static bool begin(rk_merge *m, rk_merge_place *place, const rk_row_ref *ref)
 {
   rk_entry *const entry = ref->origin;
   rk_open_chunk *open = ref->open;
-  if (entry == NULL || !may_pass(m, entry) || ref->key_ns != ref->stored_key_ns) {
-    return false;
-  }
   rk_merge_peek peek;
-  if (ref->origin_position != 0 || !keeps_store(m, entry) || !rk_merge_peek_entry(entry, &peek) || !peek.has_id ||
-      peek.compression != m->compression) {
+  if (entry == NULL || !may_pass(m, entry) || ref->key_ns != ref->stored_key_ns || !keeps_store(m, entry) ||
+      !rk_merge_peek_entry(entry, &peek) || !peek.has_id || peek.compression != m->compression) {
     return false;
   }
   const bool whole = open->origin == entry; /* else a piece of it that lay in a temporary file */
@@ -423,7 +426,7 @@ rk_status rk_merge_add_row(rk_merge *m, rk_merge_place *place, const rk_row_ref 
       return status;
     }
   }
-  return begin(m, place, ref) ? RK_OK : gather(m, place, ref, error);
+  return ref->origin_position == 0 && begin(m, place, ref) ? RK_OK : gather(m, place, ref, error);
 }
 
 /* ---- Whole chunks ---- */
