@@ -168,15 +168,17 @@ static bool measure_lists(const rk_chunk_component *component, int64_t count, in
 {
   const struct ArrowArray *lists = component->lists;
   const rk_field list = {.type = RK_TYPE_LIST, .name = "", .child_count = 1, .children = (rk_field *)component->item};
+  const bool no_nulls = lists->n_buffers == 0 || lists->buffers[0] == NULL;
   bool empty_nulls = true;
   uint64_t offsets = 0;
-  for (int64_t i = 0; i < count; i++) {
+  for (int64_t i = 0; i <= count; i++) {
     at[i] = offset_at(lists, i, false);
-    empty_nulls = empty_nulls && (is_valid(lists, i) || at[i] == offset_at(lists, i + 1, false));
   }
-  at[count] = offset_at(lists, count, false);
+  for (int64_t i = 0; i < count && !no_nulls && empty_nulls; i++) {
+    empty_nulls = is_valid(lists, i) || at[i] == at[i + 1];
+  }
   for (int64_t i = 0; i < count; i++) {
-    offsets += !is_valid(lists, i) ? 0 : empty_nulls ? 4 : rk_value_size(&list, lists, i, 1);
+    offsets += no_nulls ? 4 : !is_valid(lists, i) ? 0 : empty_nulls ? 4 : rk_value_size(&list, lists, i, 1);
     before[i + 1] += offsets;
   }
   return !empty_nulls || measure(component->item, lists->children[0], at, count, before);

@@ -134,6 +134,20 @@ static rk_status put_in_order(rk_open_chunk *open, sorting *s, int (*compare)(co
   return RK_OK;
 }
 
+/* So rows of a writer's chunk usually lie. */
+static bool numbers_rise(const rk_chunk *chunk)
+{
+  uint64_t before = chunk->row_count > 0 ? rk_row_inc_at(chunk->row_ids, 0) : 0;
+  for (uint32_t i = 1; i < chunk->row_count; i++) {
+    const uint64_t inc = rk_row_inc_at(chunk->row_ids, i);
+    if (inc <= before) {
+      return false;
+    }
+    before = inc;
+  }
+  return true;
+}
+
 /* Rows of several writers: a known writer's key that steps back is clamped to that of its row before. */
 static rk_status clamp(const rk_reader *reader, rk_open_chunk *open, sorting *s)
 {
@@ -218,7 +232,7 @@ rk_status rk_row_order_take(rk_reader *reader, rk_open_chunk *open, bool of_writ
     return put_in_order(open, &s, compare_rows, &open->order);
   }
   if (of_writer) {
-    return put_in_order(open, &s, compare_numbers, &open->order);
+    return numbers_rise(chunk) ? RK_OK : put_in_order(open, &s, compare_numbers, &open->order);
   }
   const rk_status status = put_in_order(open, &s, compare_rows, &open->order);
   return status || reader->writers.count == 0 || open->stored_static ? status : clamp(reader, open, &s);
