@@ -2,6 +2,7 @@
 #ifndef RK_FORMAT_CHUNK_H
 #define RK_FORMAT_CHUNK_H
 
+#include "format/codec.h"
 #include "format/field.h"
 #include "format/ipc.h"
 #include "format/tuid.h"
@@ -42,6 +43,7 @@ typedef struct rk_chunk {
   size_t component_count;
   const rk_chunk_component *components;
   rk_chunk_heads *heads; /* encode: kept from chunk to chunk, where names and types stay where they are; or NULL */
+  rk_pace *pace;         /* encode: of this chunk and those like it; or NULL */
 } rk_chunk;
 
 /* Appends the IPC stream to `out` as Rerun 0.33 writes it (sorbet 0.1.3), timelines and components in the given order

@@ -21,7 +21,8 @@ rk_status rk_chunk_frame_encode(rk_buffer *out, rk_buffer *ipc, const rk_store_i
     rk_buffer_reset(ipc);
     status = rk_chunk_encode(ipc, chunk);
     msg.uncompressed_size = ipc->size;
-    status = status == RK_OK ? rk_compress(out, compression, ipc->data, ipc->size, &msg.compression) : status;
+    status =
+        status == RK_OK ? rk_compress(out, compression, ipc->data, ipc->size, chunk->pace, &msg.compression) : status;
   }
   rk_arrow_msg_end(out, payload, &msg);
   if (seal == NULL) {

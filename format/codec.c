@@ -11,11 +11,13 @@
 enum { LZ4_YIELD_MAX = 255 };
 
 enum { SAMPLE = 8 << 10, BEFORE = 16 << 10, SAMPLED_MIN = 128 << 10, FAST = 4 };
+/* Sizes of pieces that one sample is taken of for PACED of them. */
+enum { PACED_MIN = SAMPLE + BEFORE, PACED_MAX = 1 << 20, PACED = 32 };
 
 /* The size of a part late in the data, where a chunk has its values, as it is compressed in its place. */
 static RK_FAR int sample(const char *data, size_t size, char *to, int bound, int acceleration)
 {
-  const char *part = data + size / 4 * 3;
+  const char *part = data + (size / 4 * 3 < size - SAMPLE ? size / 4 * 3 : size - SAMPLE);
   LZ4_stream_t stream;
   LZ4_initStream(&stream, sizeof stream);
   LZ4_loadDict(&stream, part - BEFORE, BEFORE);
@@ -25,16 +27,26 @@ static RK_FAR int sample(const char *data, size_t size, char *to, int bound, int
 /* LZ4's, by a measured ratio: FAST where that costs a thirtieth of the size at most and more than half of it is left.
  * So it is where half of the bytes are noise, and FAST takes a third of the time off. Where they almost repeat it would
  * cost a tenth of the size; where little is left of them it would gain nothing. */
-static int acceleration_for(const char *data, size_t size, char *to, int bound)
+static int acceleration_for(const char *data, size_t size, char *to, int bound, rk_pace *pace)
 {
-  if (size < SAMPLED_MIN) {
+  pace = size <= PACED_MAX ? pace : NULL; /* beside larger ones a sample is nothing */
+  if (size < (pace == NULL ? SAMPLED_MIN : PACED_MIN)) {
     return 1;
   }
+  if (pace != NULL && pace->left > 0) {
+    pace->left--;
+    return pace->acceleration;
+  }
   const int slow = sample(data, size, to, bound, 1);
-  return slow > SAMPLE / 2 && sample(data, size, to, bound, FAST) <= slow + slow / 30 ? FAST : 1;
+  const bool fast = slow > SAMPLE / 2 && sample(data, size, to, bound, FAST) <= slow + slow / 30;
+  if (pace != NULL) {
+    *pace = (rk_pace){.acceleration = fast ? FAST : 1, .left = PACED - 1};
+  }
+  return fast ? FAST : 1;
 }
 
-rk_status rk_compress(rk_buffer *out, rk_compression compression, const void *data, size_t size, rk_compression *used)
+rk_status rk_compress(rk_buffer *out, rk_compression compression, const void *data, size_t size, rk_pace *pace,
+                      rk_compression *used)
 {
   if (compression != RK_COMPRESSION_NONE && size > 0 && size <= LZ4_MAX_INPUT_SIZE) {
     const int bound = LZ4_compressBound((int)size);
@@ -42,7 +54,7 @@ rk_status rk_compress(rk_buffer *out, rk_compression compression, const void *da
       return RK_ERR_NO_MEMORY;
     }
     char *to = (char *)out->data + out->size;
-    const int packed = LZ4_compress_fast(data, to, (int)size, bound, acceleration_for(data, size, to, bound));
+    const int packed = LZ4_compress_fast(data, to, (int)size, bound, acceleration_for(data, size, to, bound, pace));
     if (packed > 0 && (size_t)packed < size) {
       out->size += (size_t)packed;
       *used = RK_COMPRESSION_LZ4;

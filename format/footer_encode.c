@@ -402,7 +402,7 @@ static rk_status put_part(rk_buffer *out, const rk_buffer *batch)
 {
   rk_buffer packed = {0};
   rk_compression used;
-  const rk_status status = rk_compress(&packed, RK_COMPRESSION_LZ4, batch->data, batch->size, &used);
+  const rk_status status = rk_compress(&packed, RK_COMPRESSION_LZ4, batch->data, batch->size, NULL, &used);
   if (status == RK_OK) {
     const size_t part = rk_pb_begin(out, 4);
     rk_pb_varint(out, 1, 1);

@@ -307,7 +307,8 @@ static rk_status encode(rk_drain *drain, const rk_drain_names *names, const rk_g
                             .timelines = timelines,
                             .component_count = column_count,
                             .components = components,
-                            .heads = &drain->heads};
+                            .heads = &drain->heads,
+                            .pace = &drain->paces[group->entity_id % RK_PACES]};
     seal->flags = group->is_static ? RK_SEAL_STATIC : 0;
     seal->writer = target->tag;
     seal->chunk_number = chunk_number;
@@ -360,6 +361,7 @@ RK_FAR rk_status rk_drain_encode_row(rk_drain *drain, const rk_drain_names *name
                                      uint32_t chunk_number, rk_buffer *out)
 {
   const rk_group group = {.entity = names->entity(names->context, row->entity),
+                          .entity_id = row->entity,
                           .set_id = row->timeline_set,
                           .timeline_count = row->timeline_count,
                           .is_static = row->is_static,

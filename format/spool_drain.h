@@ -82,6 +82,7 @@ typedef struct rk_group {
 } rk_group;
 
 #define RK_BUILDERS_MAX 32 /* kept for reuse */
+#define RK_PACES        1024
 
 typedef struct rk_cached_builder {
   const rk_field *list;
@@ -103,6 +104,7 @@ typedef struct rk_drain {
   rk_buffer columns;
   rk_buffer row_ids, times, ipc;
   rk_chunk_heads heads;
+  rk_pace paces[RK_PACES]; /* of entities, by their ids */
   rk_arena arena;
   rk_cached_builder builders[RK_BUILDERS_MAX];
   size_t builders_size; /* of those */

@@ -188,7 +188,7 @@ static void add_chunk(sink *s, const shape *p, room *r, uint32_t w, uint32_t k)
   rk_compression used;
   r->packed.size = 0;
   if (rk_compress(&r->packed, p->plain ? RK_COMPRESSION_NONE : RK_COMPRESSION_LZ4, r->payload.data, r->payload.size,
-                  &used) != RK_OK) {
+                  NULL, &used) != RK_OK) {
     die("compress");
   }
   const rk_buffer *stored = used == RK_COMPRESSION_NONE ? &r->payload : &r->packed;

@@ -53,7 +53,7 @@ static inline size_t add_texts(rk_buffer *out, const char *entity, uint32_t tag,
                       .uncompressed_size = payload.size,
                       .has_chunk_id = true,
                       .chunk_id = made.chunk.id};
-  assert_int_equal(rk_compress(&packed, written_as, payload.data, payload.size, &msg.compression), RK_OK);
+  assert_int_equal(rk_compress(&packed, written_as, payload.data, payload.size, NULL, &msg.compression), RK_OK);
   msg.payload = packed.data;
   msg.payload_size = packed.size;
   const size_t frame = rk_frame_begin(out, RK_FRAME_ARROW_MSG);

@@ -156,7 +156,8 @@ static inline size_t test_add_chunk(rk_buffer *out, const test_chunk *c)
   rk_buffer packed = {0};
   (void)rk_chunk_encode(&payload, &chunk);
   rk_compression used;
-  (void)rk_compress(&packed, c->plain ? RK_COMPRESSION_NONE : RK_COMPRESSION_LZ4, payload.data, payload.size, &used);
+  (void)rk_compress(&packed, c->plain ? RK_COMPRESSION_NONE : RK_COMPRESSION_LZ4, payload.data, payload.size, NULL,
+                    &used);
   rk_store_id store = test_store(c->application, c->blueprint ? c->blueprint : c->recording);
   store.kind = c->blueprint ? RK_STORE_BLUEPRINT : RK_STORE_RECORDING;
   const rk_arrow_msg msg = {.store = store,

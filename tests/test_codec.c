@@ -40,7 +40,7 @@ static void round_trip(void **state)
         rk_buffer packed = {0};
         rk_buffer_append(&packed, "head", 4);
         rk_compression used = RK_COMPRESSION_DEFAULT;
-        assert_int_equal(rk_compress(&packed, asked[k], data, sizes[i], &used), RK_OK);
+        assert_int_equal(rk_compress(&packed, asked[k], data, sizes[i], NULL, &used), RK_OK);
         const bool shrinks = asked[k] != RK_COMPRESSION_NONE && !random && sizes[i] >= 64;
         assert_int_equal(used == RK_COMPRESSION_LZ4, shrinks);
         assert_true(shrinks ? packed.size - 4 < sizes[i] : packed.size - 4 == sizes[i]);
@@ -93,14 +93,14 @@ static void acceleration(void **state)
       const int by_itself = LZ4_compress_default((const char *)data, plain, (int)sizes[i], bound);
       rk_buffer packed = {0};
       rk_compression used;
-      assert_int_equal(rk_compress(&packed, RK_COMPRESSION_LZ4, data, sizes[i], &used), RK_OK);
+      assert_int_equal(rk_compress(&packed, RK_COMPRESSION_LZ4, data, sizes[i], NULL, &used), RK_OK);
       assert_true(packed.size <= (size_t)by_itself + (size_t)by_itself / 20);
       const bool same = packed.size == ((size_t)by_itself < sizes[i] ? (size_t)by_itself : sizes[i]);
       assert_true(kind != 1 || same);
       assert_true(sizes[i] > 100000 || kind == 3 || same);
       ever |= !same && kind == 0;
       rk_buffer again = {0};
-      assert_int_equal(rk_compress(&again, RK_COMPRESSION_LZ4, data, sizes[i], &used), RK_OK);
+      assert_int_equal(rk_compress(&again, RK_COMPRESSION_LZ4, data, sizes[i], NULL, &used), RK_OK);
       assert_int_equal(again.size, packed.size);
       assert_memory_equal(again.data, packed.data, again.size);
       rk_buffer_free(&again);
@@ -112,13 +112,53 @@ static void acceleration(void **state)
   assert_true(ever);
 }
 
+/* Bytes more than LZ4 makes by itself. */
+static long more_than_by_itself(int kind, size_t size, rk_pace *pace)
+{
+  uint8_t *data = malloc(size);
+  const int bound = LZ4_compressBound((int)size);
+  char *plain = malloc((size_t)bound);
+  assert_true(data != NULL && plain != NULL);
+  fill_kind(kind, data, size);
+  rk_buffer packed = {0};
+  rk_compression used;
+  assert_int_equal(rk_compress(&packed, RK_COMPRESSION_LZ4, data, size, pace, &used), RK_OK);
+  const long more = (long)packed.size - LZ4_compress_default((const char *)data, plain, (int)size, bound);
+  rk_buffer_free(&packed);
+  free(plain);
+  free(data);
+  return more;
+}
+
+/* One piece is judged for some that follow, and then another; too small and very large ones by themselves. */
+static void pace(void **state)
+{
+  (void)state;
+  for (size_t size = 24 << 10; size <= 1 << 20; size *= 2) {
+    rk_pace pace = {0};
+    assert_true(more_than_by_itself(0, size, &pace) != 0);
+    assert_true(more_than_by_itself(1, size, &pace) > 0);
+    assert_int_equal(more_than_by_itself(0, (24 << 10) - 1, &pace), 0);
+    assert_int_equal(more_than_by_itself(1, (1 << 20) + 1, &pace), 0);
+    int pieces = 2;
+    while (more_than_by_itself(1, size, &pace) != 0) {
+      pieces++;
+    }
+    assert_int_equal(pieces, 32);
+    for (pieces = 1; more_than_by_itself(0, size, &pace) == 0;) {
+      pieces++;
+    }
+    assert_int_equal(pieces, 32);
+  }
+}
+
 static void lying_claims(void **state)
 {
   (void)state;
   uint8_t data[5000] = {0};
   rk_buffer packed = {0};
   rk_compression used;
-  assert_int_equal(rk_compress(&packed, RK_COMPRESSION_LZ4, data, sizeof data, &used), RK_OK);
+  assert_int_equal(rk_compress(&packed, RK_COMPRESSION_LZ4, data, sizeof data, NULL, &used), RK_OK);
   assert_int_equal(used, RK_COMPRESSION_LZ4);
   const struct {
     uint64_t claim;
@@ -157,7 +197,7 @@ static void damage(void **state)
   }
   rk_buffer packed = {0};
   rk_compression used;
-  assert_int_equal(rk_compress(&packed, RK_COMPRESSION_LZ4, data, sizeof data, &used), RK_OK);
+  assert_int_equal(rk_compress(&packed, RK_COMPRESSION_LZ4, data, sizeof data, NULL, &used), RK_OK);
   assert_int_equal(used, RK_COMPRESSION_LZ4);
   rk_buffer out = {0};
   for (size_t cut = 0; cut < packed.size; cut++) {
@@ -187,8 +227,8 @@ static void out_of_memory(void **state)
   (void)state;
   rk_buffer out = {.failed = true};
   rk_compression used;
-  assert_int_equal(rk_compress(&out, RK_COMPRESSION_LZ4, "aaaaaaaa", 8, &used), RK_ERR_NO_MEMORY);
-  assert_int_equal(rk_compress(&out, RK_COMPRESSION_NONE, "aaaaaaaa", 8, &used), RK_ERR_NO_MEMORY);
+  assert_int_equal(rk_compress(&out, RK_COMPRESSION_LZ4, "aaaaaaaa", 8, NULL, &used), RK_ERR_NO_MEMORY);
+  assert_int_equal(rk_compress(&out, RK_COMPRESSION_NONE, "aaaaaaaa", 8, NULL, &used), RK_ERR_NO_MEMORY);
   assert_int_equal(rk_decompress(&out, RK_COMPRESSION_NONE, "aaaaaaaa", 8, 8, NULL), RK_ERR_NO_MEMORY);
   assert_int_equal(rk_decompress(&out, RK_COMPRESSION_LZ4, "aaaaaaaa", 8, 8, NULL), RK_ERR_NO_MEMORY);
 }
@@ -196,8 +236,8 @@ static void out_of_memory(void **state)
 int main(void)
 {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(round_trip), cmocka_unit_test(acceleration),  cmocka_unit_test(lying_claims),
-      cmocka_unit_test(damage),     cmocka_unit_test(out_of_memory),
+      cmocka_unit_test(round_trip),   cmocka_unit_test(acceleration), cmocka_unit_test(pace),
+      cmocka_unit_test(lying_claims), cmocka_unit_test(damage),       cmocka_unit_test(out_of_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

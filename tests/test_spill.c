@@ -105,7 +105,7 @@ static void add_chunk_of(rk_buffer *out, const rk_chunk *chunk)
   rk_buffer packed = {0};
   rk_compression used;
   assert_int_equal(rk_chunk_encode(&payload, chunk), RK_OK);
-  assert_int_equal(rk_compress(&packed, RK_COMPRESSION_LZ4, payload.data, payload.size, &used), RK_OK);
+  assert_int_equal(rk_compress(&packed, RK_COMPRESSION_LZ4, payload.data, payload.size, NULL, &used), RK_OK);
   assert_int_equal(used, RK_COMPRESSION_LZ4);
   const rk_arrow_msg msg = {.store = test_store(NULL, NULL),
                             .compression = used,

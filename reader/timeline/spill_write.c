@@ -97,7 +97,7 @@ rk_status rk_spill_end_block(rk_spill *spill)
   rk_compression used = RK_COMPRESSION_NONE;
   rk_buffer_reset(&spill->packed);
   if (status == RK_OK && spill->out.size <= RK_SPILL_COMPRESSED_MAX) {
-    status = rk_compress(&spill->packed, RK_COMPRESSION_LZ4, spill->out.data, spill->out.size, &used);
+    status = rk_compress(&spill->packed, RK_COMPRESSION_LZ4, spill->out.data, spill->out.size, NULL, &used);
   }
   rk_block_place *place = status ? NULL : rk_list_add(&spill->run->blocks, sizeof *place);
   if (!place) {

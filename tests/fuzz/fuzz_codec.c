@@ -29,7 +29,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
   rk_buffer_reset(&out);
   rk_buffer back = {0};
   rk_compression used = RK_COMPRESSION_DEFAULT;
-  check(rk_compress(&out, RK_COMPRESSION_DEFAULT, data, size, &used) == RK_OK);
+  check(rk_compress(&out, RK_COMPRESSION_DEFAULT, data, size, NULL, &used) == RK_OK);
   check(out.size <= size);
   check(rk_decompress(&back, used, out.data, out.size, size, NULL) == RK_OK);
   check(back.size == size && (size == 0 || memcmp(back.data, data, size) == 0));
@@ -43,7 +43,7 @@ size_t rk_fuzz_seed(unsigned index, uint8_t *buffer, size_t capacity)
   static const uint8_t zeros[2000];
   rk_buffer out = {0};
   rk_compression used;
-  if (index == 0 && rk_compress(&out, RK_COMPRESSION_LZ4, zeros, sizeof zeros, &used) == RK_OK &&
+  if (index == 0 && rk_compress(&out, RK_COMPRESSION_LZ4, zeros, sizeof zeros, NULL, &used) == RK_OK &&
       out.size + 4 <= capacity) {
     const size_t size = out.size + 4;
     rk_store_u32(buffer, sizeof zeros);
