@@ -327,6 +327,17 @@ static void reap(const writer *w)
   }
 }
 
+/* While its process exits it forks no more once the library has closed: exit takes the handlers of forks away next, and
+ * a child would find the library's locks as other threads held them. */
+static pthread_mutex_t forking = PTHREAD_MUTEX_INITIALIZER;
+
+static void end_forking(void)
+{
+  if (the.pid == getpid()) {
+    pthread_mutex_lock(&forking);
+  }
+}
+
 static void *storm(void *argument)
 {
   writer *w = argument;
@@ -335,13 +346,15 @@ static void *storm(void *argument)
     const unsigned count = 1 + (unsigned)chaos_below(&random, 6);
     for (unsigned i = 0; i < count; i++) {
       const uint64_t seed = chaos_next(&random);
+      pthread_mutex_lock(&forking);
       const uint32_t number = chaos_process_take(w->round->truth);
-      if (number >= CHAOS_PROCESSES) {
-        return NULL;
-      }
-      const pid_t child = fork();
+      const pid_t child = number >= CHAOS_PROCESSES ? -1 : fork();
       if (child == 0) {
         run_child(w, number, seed);
+      }
+      pthread_mutex_unlock(&forking);
+      if (number >= CHAOS_PROCESSES) {
+        return NULL;
       }
     }
     chaos_sleep_us(chaos_log_uniform(&random, 100, 30000));
@@ -401,6 +414,9 @@ static bool open_others(writer *w)
 static rk_status open_all(writer *w, rk_error *error)
 {
   pthread_key_create(&bundle_key, end_bundle);
+  if (w->plan.storm) {
+    atexit(end_forking);
+  }
   if (w->plan.late) {
     atexit(log_too_late);
   }
