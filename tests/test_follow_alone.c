@@ -130,6 +130,54 @@ static void a_torn_record_that_is_healed_is_no_loss(void **state)
   }
 }
 
+static off_t size_of(const scene *s)
+{
+  struct stat info;
+  assert_int_equal(stat(s->path, &info), 0);
+  return info.st_size;
+}
+
+/* The record is one of a process that died within its append; a reader looks while the next one is being appended. */
+static void a_record_under_way_behind_a_torn_one_is_read(void **state)
+{
+  static const char *const names[] = {"run.rrd", "run.rrd.zst"};
+  scene s = *(const scene *)*state;
+  for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    (void)snprintf(s.path, sizeof s.path, "%s/%s", s.directory, names[i]);
+    rk_recording *recording = open_recording(&s);
+    log_row(recording, "before");
+    assert_int_equal(rk_recording_flush(recording), RK_OK);
+    rk_reader *reader = follow(s.path, LONG_NS);
+    seen rows = {0};
+    expect_rows(reader, &rows, 1);
+    const off_t start = size_of(&s);
+    log_row(recording, "torn");
+    assert_int_equal(rk_recording_flush(recording), RK_OK);
+    const off_t middle = size_of(&s);
+    log_row(recording, "after");
+    assert_int_equal(rk_recording_flush(recording), RK_OK);
+    static uint8_t after[1 << 16];
+    const int fd = open(s.path, O_RDONLY);
+    const ssize_t size = pread(fd, after, sizeof after, middle);
+    (void)close(fd);
+    assert_true(size > 512 && (size_t)size < sizeof after && middle - start > 512);
+    const off_t torn = middle - 128;
+    assert_int_equal(truncate(s.path, torn), 0);
+    set_bytes(&s, torn, after, 256); /* the torn one's size is there */
+    expect_none(reader, &rows);
+    set_bytes(&s, torn + 256, after + 256, (size_t)size - 256);
+    expect_rows(reader, &rows, 2);
+    assert_string_equal(rows.entities[1], "/after");
+    finish(recording); /* heals */
+    expect_end(reader, &rows);
+    rk_reader_stats stats;
+    rk_reader_get_stats(reader, &stats);
+    assert_int_equal(rows.count, 2);
+    assert_int_equal(stats.loss_count, 0);
+    rk_reader_free(reader);
+  }
+}
+
 static void a_copy_that_grows_is_followed(void **state)
 {
   const scene *s = *state;
@@ -202,6 +250,7 @@ int main(void)
       cmocka_unit_test_setup_teardown(what_the_dead_leave_is_read_once, make_scene, remove_scene),
       cmocka_unit_test_setup_teardown(what_died_before_its_first_append_is_read_once, make_scene, remove_scene),
       cmocka_unit_test_setup_teardown(a_torn_record_that_is_healed_is_no_loss, make_scene, remove_scene),
+      cmocka_unit_test_setup_teardown(a_record_under_way_behind_a_torn_one_is_read, make_scene, remove_scene),
       cmocka_unit_test_setup_teardown(a_copy_that_grows_is_followed, make_scene, remove_scene),
       cmocka_unit_test_setup_teardown(a_finished_recording_that_goes_on_is_followed, make_scene, remove_scene),
   };

@@ -91,6 +91,7 @@ static rk_status lose(rk_unit_walk *walk, uint64_t end, rk_status status, const 
                                                     .length = end - walk->walked,
                                                     .plain = walk->plain_size,
                                                     .status = status,
+                                                    .at_end = end == walk->raw->size && status != RK_ERR_UNSUPPORTED,
                                                     .reason = reason};
   walk->walked = end;
   return RK_OK;
@@ -336,7 +337,7 @@ rk_status rk_unit_walk_on(rk_unit_walk *walk)
   const uint64_t size = walk->raw->size;
   if (walk->loss_count > 0) {
     const rk_unit_loss *last = &walk->losses[walk->loss_count - 1];
-    if (last->status == RK_ERR_TRUNCATED && last->offset + last->length == walk->walked) {
+    if (last->at_end && last->offset + last->length == walk->walked) {
       walk->walked = last->offset;
       walk->loss_count--;
     }

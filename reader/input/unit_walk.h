@@ -23,6 +23,7 @@ typedef struct rk_unit_loss {
   uint64_t offset, length;
   uint64_t plain;   /* size of the plain stream before it */
   rk_status status; /* RK_ERR_TRUNCATED: up to the end of the file, which may be growing */
+  bool at_end;      /* where the file ended then: what is there may be the beginning of a unit */
   const char *reason;
 } rk_unit_loss;
 
@@ -48,9 +49,8 @@ typedef struct rk_unit_walk {
 } rk_unit_walk;
 
 /* Walks on to the end of `raw`, whose size may be another one now. RK_ERR_IO (raw->sys_errno), RK_ERR_NO_MEMORY. Taken
- * back and looked at again are a loss at the end that is RK_ERR_TRUNCATED, units that are no longer within the file,
- * and one that ends a stream where it stood last and is not there as it was: somebody has gone on with a finished
- * recording.
+ * back and looked at again are a loss at the end, units that are no longer within the file, and one that ends a stream
+ * where it stood last and is not there as it was: somebody has gone on with a finished recording.
  */
 rk_status rk_unit_walk_on(rk_unit_walk *walk);
 void rk_unit_walk_free(rk_unit_walk *walk);
