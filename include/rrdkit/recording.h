@@ -11,8 +11,8 @@
  *
  * Threads: every function here may be called by any thread at any time, but not from a signal handler, and not after
  * `rk_recording_free`. After `fork` the child may go on using the handle: it is a new writer with empty rings; the
- * parent's rows stay the parent's. A child that another thread forks while its process is at the end of `exit` must not:
- * the system's handlers of forks are gone by then. */
+ * parent's rows stay the parent's. A child that another thread forks while its process is at the end of `exit` must
+ * not: the system's handlers of forks are gone by then. */
 #ifndef RRDKIT_RECORDING_H
 #define RRDKIT_RECORDING_H
 

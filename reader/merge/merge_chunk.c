@@ -164,9 +164,13 @@ rk_status rk_merge_chunk_append(rk_merge_chunk *chunk, const rk_row_ref *ref, bo
 {
   *full = false;
   rk_open_chunk *open = ref->open;
-  const rk_merge_run *last = open->batch == chunk->batch ? &chunk->runs[chunk->run_count - 1] : NULL;
-  const bool goes_on = last != NULL && open->source == last->source && last->start + last->count == ref->row;
-  if (!goes_on && (last == NULL || chunk->alone)) {
+  const bool joined = open->batch == chunk->batch;
+  bool goes_on = false;
+  if (joined) {
+    const rk_merge_run *last = &chunk->runs[chunk->run_count - 1];
+    goes_on = open->source == last->source && last->start + last->count == ref->row;
+  }
+  if (!goes_on && (!joined || chunk->alone)) {
     const rk_status status = choose_batch(chunk, open);
     if (status != RK_OK) {
       return status;
